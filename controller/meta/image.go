@@ -119,12 +119,12 @@ func (m *Image) With(removed []string, changed ...*Topic) *Image {
 		gone[name] = true
 	}
 	added := make([]*Topic, 0, len(changed))
-	for i := len(changed) - 1; i >= 0; i-- { // the last one of a name wins
-		t := changed[i]
-		if !slices.ContainsFunc(added, func(a *Topic) bool { return a.Name == t.Name }) {
+	stands := make(map[string]bool, len(changed))
+	for _, t := range slices.Backward(changed) { // the last one of a name wins
+		if !stands[t.Name] {
 			added = append(added, t)
 		}
-		gone[t.Name] = true
+		stands[t.Name], gone[t.Name] = true, true
 	}
 	next := *m
 	next.byName = merge(m.byName, added, gone, func(a, b *Topic) int { return strings.Compare(a.Name, b.Name) })
