@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-broker/samsa/wire/frame"
+)
+
+// Call is one request on its way through the broker. The server owns it and
+// reuses it after the reply; State alone survives, for the handler that put it
+// there.
+type Call struct {
+	frame.Header
+	// Body is the decoded request, nil for Raw handlers. It and all it holds
+	// is ordinary memory that may be kept.
+	Body kmsg.Request
+	// Raw is the undecoded body for Raw handlers.
+	Raw []byte
+	// Client is who asks.
+	Client Client
+	// Out collects the encoded response, its length prefix first.
+	Out []byte
+	// State is the handler's own per-call memory, kept when the Call is used
+	// again for the same key.
+	State any
+
+	carrier Carrier
+	resp    kmsg.Response
+	later   laterReply
+}
+
+// Prepare readies c for a request; it is called by the server (and by tests)
+// before Serve.
+func (c *Call) Prepare(carrier Carrier, h frame.Header) {
+	c.Header, c.carrier = h, carrier
+	c.Body, c.Raw, c.resp = nil, nil, nil
+	c.Out = c.Out[:0]
+	c.later.c = c
+}
+
+// Response returns an empty response to Body, of the same version.
+func (c *Call) Response() kmsg.Response {
+	r := c.Body.ResponseKind()
+	r.SetVersion(c.Version)
+	return r
+}
+
+// Begin starts the response in Out: room for the length, then the header. Raw
+// handlers append the body behind it and end with Done.
+func (c *Call) Begin() {
+	c.Out = append(c.Out[:0], 0, 0, 0, 0)
+	c.Out = frame.AppendResponseHeader(c.Out, c.Header)
+}
+
+// Reply answers with resp. Any goroutine may call it, once per Call.
+func (c *Call) Reply(resp kmsg.Response) {
+	c.Begin()
+	c.Out = resp.AppendTo(c.Out)
+	if c.carrier.OnLoop() {
+		c.Done()
+		return
+	}
+	c.carrier.Post(&c.later)
+}
+
+// laterReply carries a reply made elsewhere back to the loop.
+type laterReply struct{ c *Call }
+
+// Run implements Task.
+func (l *laterReply) Run() { l.c.Done() }
+
+// ReplyAfter answers with resp once the returned function was called n times,
+// from any goroutines; at once when n is 0.
+func (c *Call) ReplyAfter(n int, resp kmsg.Response) func() {
+	if n == 0 {
+		c.Reply(resp)
+		return func() {}
+	}
+	left := new(atomic.Int64)
+	left.Store(int64(n))
+	return func() {
+		switch l := left.Add(-1); {
+		case l == 0:
+			c.Reply(resp)
+		case l < 0:
+			panic("BUG: api: a call was answered more often than announced")
+		}
+	}
+}
+
+// Done sends what was appended to Out. The Call is the server's again.
+func (c *Call) Done() {
+	binary.BigEndian.PutUint32(c.Out, uint32(len(c.Out)-4))
+	c.carrier.Done()
+}
+
+// Silent ends a request that gets no answer.
+func (c *Call) Silent() { c.carrier.Silent() }
+
+// Close hangs up: no answer would be right. err says why, for the log.
+func (c *Call) Close(err error) { c.carrier.Close(err) }
+
+// Placed says that a Produce stands in every queue it goes to.
+func (c *Call) Placed() { c.carrier.Placed() }
+
+// ReleaseFrame gives the memory under Raw back; Raw is nil afterwards.
+func (c *Call) ReleaseFrame() {
+	c.Raw = nil
+	c.Header.ClientID = nil
+	c.carrier.ReleaseFrame()
+}
+
+// Park waits: timeout runs after d (never when d is negative), and abort runs
+// if the connection dies first; the handler must still end the Call then. At
+// most one of the two runs, and neither after Unpark.
+func (c *Call) Park(d time.Duration, timeout, abort Task) { c.carrier.Park(d, timeout, abort) }
+
+// Unpark ends the wait that Park began.
+func (c *Call) Unpark() { c.carrier.Unpark() }
+
+// Go runs t on the bounded pool.
+func (c *Call) Go(t Task) { c.carrier.Go(t) }
+
+// Home is where completions for this call are posted: its loop.
+func (c *Call) Home() Home { return c.carrier }
+
+// Home is a loop as lower rooms see it.
+type Home interface{ Post(t Task) }
