@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netpoll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// iovMax is how many pieces one sendmsg takes; a Send of more goes in several.
+const iovMax = 16
+
+// opSys is the memory of an Op that the kernel reads.
+type opSys struct {
+	iov [iovMax]unix.Iovec
+	msg unix.Msghdr
+}
+
+// open binds and listens with a raw descriptor: Go's poller must not learn of
+// it, or each connection would wake it for nothing.
+func (l *Listener) open(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
+	p, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port)
+	if err != nil {
+		return err
+	}
+	ip := netip.IPv6Unspecified()
+	if host != "" {
+		a, err := net.ResolveTCPAddr("tcp", addr)
+		if err != nil {
+			return err
+		}
+		ip = a.AddrPort().Addr().Unmap()
+		if a.Zone != "" {
+			ip = ip.WithZone(a.Zone)
+		}
+	}
+	err = l.listenOn(ip, p)
+	if host == "" && (errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)) {
+		err = l.listenOn(netip.IPv4Unspecified(), p)
+	}
+	return err
+}
+
+// listenOn makes the socket for one address.
+func (l *Listener) listenOn(ip netip.Addr, port int) error {
+	family, sa := unix.AF_INET, unix.Sockaddr(nil)
+	if ip.Is4() {
+		sa = &unix.SockaddrInet4{Addr: ip.As4(), Port: port}
+	} else {
+		family = unix.AF_INET6
+		zone, _ := strconv.Atoi(ip.Zone())
+		if i, err := net.InterfaceByName(ip.Zone()); ip.Zone() != "" && err == nil {
+			zone = i.Index
+		}
+		sa = &unix.SockaddrInet6{Addr: ip.As16(), Port: port, ZoneId: uint32(zone)}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	if err := l.setUp(fd, family, ip, sa); err != nil {
+		unix.Close(fd)
+		return err
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		unix.Close(fd)
+		return os.NewSyscallError("getsockname", err)
+	}
+	l.fd, l.addr = fd, sockaddrPort(bound)
+	return nil
+}
+
+// setUp sets the options that accepted sockets inherit, binds and listens.
+func (l *Listener) setUp(fd, family int, ip netip.Addr, sa unix.Sockaddr) error {
+	set := func(level, opt, value int) error {
+		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, opt, value))
+	}
+	err := set(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if family == unix.AF_INET6 && ip.IsUnspecified() {
+		err = errors.Join(err, set(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0))
+	}
+	if l.opts.ReusePort {
+		err = errors.Join(err, set(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+	}
+	if n := l.opts.RecvBufferBytes; n > 0 {
+		err = errors.Join(err, set(unix.SOL_SOCKET, unix.SO_RCVBUF, n))
+	}
+	if n := l.opts.SendBufferBytes; n > 0 {
+		err = errors.Join(err, set(unix.SOL_SOCKET, unix.SO_SNDBUF, n))
+	}
+	if err != nil {
+		return err
+	}
+	if err := unix.Bind(fd, sa); err != nil {
+		return os.NewSyscallError("bind", err)
+	}
+	backlog := l.opts.Backlog
+	if backlog <= 0 {
+		backlog = 1 << 16 // the kernel cuts it to somaxconn
+	}
+	return os.NewSyscallError("listen", unix.Listen(fd, backlog))
+}
+
+// interrupt makes accepts that wait on the socket return.
+func (l *Listener) interrupt() {
+	if l.fd >= 0 {
+		_ = unix.Shutdown(l.fd, unix.SHUT_RDWR)
+	}
+	l.mu.Lock()
+	if l.ln != nil {
+		_ = l.ln.Close()
+	}
+	l.mu.Unlock()
+}
+
+func (l *Listener) destroy() {
+	if l.fd >= 0 {
+		unix.Close(l.fd)
+	}
+}
+
+// netListener is the socket as package net sees it, for the portable backend.
+func (l *Listener) netListener() (net.Listener, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ln != nil {
+		return l.ln, nil
+	}
+	fd, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	f := os.NewFile(uintptr(fd), "listener")
+	defer f.Close()
+	l.ln, err = net.FileListener(f)
+	return l.ln, err
+}
+
+// newSock takes over an accepted descriptor.
+func newSock(fd int) *Sock {
+	s := &Sock{fd: fd}
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if sa, err := unix.Getpeername(fd); err == nil {
+		s.remote = sockaddrPort(sa)
+	}
+	if sa, err := unix.Getsockname(fd); err == nil {
+		s.local = sockaddrPort(sa)
+	}
+	return s
+}
+
+func sockaddrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch a := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		ip := netip.AddrFrom16(a.Addr).Unmap()
+		if a.ZoneId != 0 && ip.Is6() {
+			ip = ip.WithZone(strconv.Itoa(int(a.ZoneId)))
+		}
+		return netip.AddrPortFrom(ip, uint16(a.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// opError gives the failure of an operation the package's names.
+func opError(k Kind, e syscall.Errno) error {
+	switch e {
+	case unix.ECONNRESET, unix.EPIPE, unix.ECONNABORTED, unix.ENOTCONN, unix.ETIMEDOUT:
+		return ErrReset
+	case unix.ECANCELED:
+		return ErrCanceled
+	}
+	return fmt.Errorf("netpoll: %s: %w", k, e)
+}
+
+// gather fills the operation's vector with what is left of bufs after skip
+// bytes, and says how many bytes that is and whether more follow.
+func (op *Op) gather(skip int) (bytes int, more bool) {
+	n := 0
+	for _, b := range op.Bufs {
+		if skip >= len(b) {
+			skip -= len(b)
+			continue
+		}
+		b = b[skip:]
+		skip = 0
+		if n == iovMax {
+			more = true
+			break
+		}
+		op.sys.iov[n].Base = &b[0]
+		op.sys.iov[n].SetLen(len(b))
+		bytes += len(b)
+		n++
+	}
+	op.sys.msg = unix.Msghdr{Iov: &op.sys.iov[0]}
+	op.sys.msg.SetIovlen(n)
+	return bytes, more
+}
+
+// forget drops the pointers that the kernel has been shown.
+func (op *Op) forget() {
+	if op.Kind == Send {
+		clear(op.sys.iov[:])
+		op.sys.msg = unix.Msghdr{}
+	}
+}
+
+// The calls below never block, so they are raw: the processor stays ours.
+
+func rawRecv(fd int, p []byte) (int, syscall.Errno) {
+	n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0, 0, 0)
+	return int(n), e
+}
+
+func rawSend(fd int, p []byte, flags int) (int, syscall.Errno) {
+	n, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), uintptr(flags|unix.MSG_NOSIGNAL), 0, 0)
+	return int(n), e
+}
+
+func rawSendmsg(fd int, m *unix.Msghdr, flags int) (int, syscall.Errno) {
+	n, _, e := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(m)), uintptr(flags|unix.MSG_NOSIGNAL))
+	return int(n), e
+}
+
+// rawSendfile may wait for a disk when pages are cold; see SendFile.
+func rawSendfile(fd int, file uintptr, off int64, count int) (int, syscall.Errno) {
+	n, _, e := syscall.RawSyscall6(unix.SYS_SENDFILE, uintptr(fd), file, uintptr(unsafe.Pointer(&off)), uintptr(count), 0, 0)
+	return int(n), e
+}
+
+// backends lists what Open tries, in order.
+func backends() []backend { return nil }
