@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package replica
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/samsa-broker/samsa/controller/meta"
+	"github.com/samsa-broker/samsa/engine"
+)
+
+// Consumer is the Replica of a ReadRequest that no follower sends.
+const Consumer meta.BrokerID = -1
+
+// ReadRequest reads from several partitions. It belongs to the caller, who sets
+// the exported fields; Parts are read in their order.
+type ReadRequest struct {
+	Parts []ReadPart
+	// MinBytes is what Watch waits for; MaxBytes bounds all parts together, except
+	// that the first batch of the first part that has one always comes whole.
+	MinBytes, MaxBytes int
+	ReadCommitted      bool          // up to the last stable offset, with aborted transactions
+	Replica            meta.BrokerID // a follower's id: reads up to the log end; else Consumer
+	Home               Home          // whose goroutine calls Watch and Unwatch, and gets Wake
+	Wake               Task
+
+	bytes int          // what the last Read gave
+	got   atomic.Int64 // what there is by now, at least, counted while watching
+	state atomic.Uint32
+}
+
+// ReadPart is one partition's share of a ReadRequest.
+type ReadPart struct {
+	Partition        *Partition // nil: Err is kept, or set to ErrUnknownPartition
+	Offset           engine.Offset
+	LeaderEpoch      engine.Epoch // the caller's, -1 for none
+	LastFetchedEpoch engine.Epoch // epoch of the record before Offset, -1 for none (KIP-595)
+	MaxBytes         int
+
+	// Results. The three offsets are -1 with Err and while the log is being opened.
+	Err                                 error
+	HighWatermark, LastStable, LogStart engine.Offset
+	// Spans are whole bytes of the log, pinned until Release; the last may end in
+	// the middle of a batch. Bytes is their sum.
+	Spans   []engine.Span
+	Bytes   int
+	Aborted []engine.AbortedTxn // with ReadCommitted
+	// Diverging, when DivergingEpoch >= 0: the caller's log and ours part after
+	// DivergingEpoch, which ends at DivergingEnd here. There are no bytes then.
+	DivergingEpoch engine.Epoch
+	DivergingEnd   engine.Offset
+
+	seen  engine.Offset // the limit of the last Read, what Watch compares with
+	epoch engine.Epoch  // the partition's leader epoch then
+	watch watch
+}
+
+// Read fills r's results with what there is, and gives the sum of their bytes.
+// It takes no turn, never waits and, when its slices have grown, allocates
+// nothing. Spans of an earlier Read must have been released.
+func (s *Set) Read(r *ReadRequest) (bytes int) {
+	r.state.Store(watchNone)
+	left, minOne := r.MaxBytes, true
+	for i := range r.Parts {
+		part := &r.Parts[i]
+		part.reset()
+		if part.Partition == nil {
+			if part.Err == nil {
+				part.Err = ErrUnknownPartition
+			}
+			continue
+		}
+		part.Err = nil
+		if err := part.read(r, max(0, min(part.MaxBytes, left)), minOne); err != nil {
+			part.fail(err)
+			continue
+		}
+		if part.Bytes > 0 {
+			minOne = false
+			left -= part.Bytes
+			bytes += part.Bytes
+		}
+	}
+	r.bytes = bytes
+	return bytes
+}
+
+// Release unpins what the last Read pinned.
+func (r *ReadRequest) Release() {
+	for i := range r.Parts {
+		r.Parts[i].release()
+	}
+}
+
+func (part *ReadPart) release() {
+	for i := range part.Spans {
+		part.Spans[i].Release()
+	}
+	part.Spans = part.Spans[:0]
+}
+
+func (part *ReadPart) reset() {
+	part.HighWatermark, part.LastStable, part.LogStart = -1, -1, -1
+	part.Spans, part.Bytes, part.Aborted = part.Spans[:0], 0, part.Aborted[:0]
+	part.DivergingEpoch, part.DivergingEnd = -1, -1
+	part.seen, part.epoch = -1, -1
+}
+
+func (part *ReadPart) fail(err error) {
+	part.release()
+	part.reset()
+	part.Err = err
+}
+
+// read does one part.
+func (part *ReadPart) read(r *ReadRequest, maxBytes int, minOne bool) error {
+	p := part.Partition
+	if err := p.Err(); err != nil {
+		return err
+	}
+	part.epoch = p.LeaderEpoch()
+	if err := p.checkEpoch(part.LeaderEpoch); err != nil {
+		return err
+	}
+	if r.Replica >= 0 && !p.follows(r.Replica) {
+		if part.LeaderEpoch >= 0 {
+			return fmt.Errorf("%w: broker %d is not assigned to %v", ErrUnknownEpoch, r.Replica, p.id)
+		}
+		return fmt.Errorf("%w: broker %d is not assigned to %v", ErrNotLeader, r.Replica, p.id)
+	}
+	log := p.log.Load()
+	if log == nil {
+		p.askOpen() // nothing to read yet; Watch waits for the opening
+		return nil
+	}
+	// The ends come before the bytes: what is appended meanwhile is news.
+	part.HighWatermark, part.LastStable = p.HighWatermark(), p.LastStable()
+	limit := p.limit(r)
+	part.seen = limit
+	view := log.View()
+	part.LogStart = log.Start()
+	if part.Offset < part.LogStart || part.Offset > log.End() {
+		return fmt.Errorf("%w: %d of %v, which has %d to %d", engine.ErrOffsetOutOfRange, part.Offset, p.id, part.LogStart, log.End())
+	}
+	if part.LastFetchedEpoch >= 0 && part.diverges(log) {
+		return nil
+	}
+	if part.Offset >= limit {
+		return nil
+	}
+	return part.fill(r, view, limit, maxBytes, minOne)
+}
+
+// fill reads spans, and the aborted transactions that concern them.
+func (part *ReadPart) fill(r *ReadRequest, view *engine.View, limit engine.Offset, maxBytes int, minOne bool) error {
+	var err error
+	if part.Spans, err = view.Read(part.Spans, part.Offset, limit, maxBytes, minOne); err != nil {
+		return err
+	}
+	for i := range part.Spans {
+		part.Bytes += part.Spans[i].Len()
+	}
+	if r.ReadCommitted && part.Bytes > 0 {
+		part.Aborted, err = view.Aborted(part.Offset, limit, part.Aborted)
+	}
+	return err
+}
+
+// diverges looks whether the caller's last epoch ends where ours does.
+func (part *ReadPart) diverges(log interface {
+	EpochEnd(engine.Epoch) (engine.Epoch, engine.Offset)
+}) bool {
+	epoch, end := log.EpochEnd(part.LastFetchedEpoch)
+	if epoch >= part.LastFetchedEpoch && end >= part.Offset {
+		return false
+	}
+	part.DivergingEpoch, part.DivergingEnd = epoch, end
+	return true
+}
+
+// limit is how far r may read: a follower to the log end, read_committed to the
+// last stable offset, else to the high watermark. -1 until the log is open.
+func (p *Partition) limit(r *ReadRequest) engine.Offset {
+	switch {
+	case r.Replica >= 0:
+		return p.LogEnd()
+	case r.ReadCommitted:
+		return p.LastStable()
+	default:
+		return p.HighWatermark()
+	}
+}
+
+// follows tells whether another broker is assigned to the partition.
+func (p *Partition) follows(id meta.BrokerID) bool {
+	for _, r := range p.lead.Load().replicas {
+		if r == id && id != p.set.o.Broker {
+			return true
+		}
+	}
+	return false
+}
