@@ -22,6 +22,7 @@ const (
 	groupMagic   = 0x534a4731 // "SJG1"
 	groupVersion = 1
 	hashOffset   = 56
+	maxGroup     = 1 << 32
 )
 
 // ErrFormat is returned for bytes that are not what they should be.
@@ -125,6 +126,7 @@ type Header struct {
 	Position int64  // byte position in the journal's endless stream
 	Sequence uint64 // 1 for the first group of a journal, then dense
 	Size     int    // bytes of header and entries, without padding
+	Padded   int64  // bytes to the next group of the same file
 	Entries  int
 	hash     uint64
 }
@@ -132,7 +134,7 @@ type Header struct {
 // seal fills in the header of the group that fills b and its checksum.
 //
 //	0 magic u32 | 4 version u16 | 6 zero u16 | 8 journal id [16] | 24 position u64 | 32 sequence u64
-//	40 size u32 | 44 entries u32 | 48 zero u64 | 56 xxhash64 of all other bytes | 64 entries
+//	40 size u32 | 44 entries u32 | 48 padded size u64 | 56 xxhash64 of all other bytes | 64 entries
 func (h *Header) seal(b []byte) {
 	binary.BigEndian.PutUint32(b[0:], groupMagic)
 	binary.BigEndian.PutUint32(b[4:], groupVersion<<16)
@@ -141,7 +143,7 @@ func (h *Header) seal(b []byte) {
 	binary.BigEndian.PutUint64(b[32:], h.Sequence)
 	binary.BigEndian.PutUint32(b[40:], uint32(len(b)))
 	binary.BigEndian.PutUint32(b[44:], uint32(h.Entries))
-	binary.BigEndian.PutUint64(b[48:], 0)
+	binary.BigEndian.PutUint64(b[48:], uint64(h.Padded))
 	binary.BigEndian.PutUint64(b[hashOffset:], groupHash(b))
 }
 
@@ -170,10 +172,11 @@ func DecodeHeader(b []byte) (Header, error) {
 		Sequence: binary.BigEndian.Uint64(b[32:]),
 		Size:     int(binary.BigEndian.Uint32(b[40:])),
 		Entries:  int(binary.BigEndian.Uint32(b[44:])),
+		Padded:   int64(binary.BigEndian.Uint64(b[48:])),
 		hash:     binary.BigEndian.Uint64(b[hashOffset:]),
 	}
 	copy(h.Journal[:], b[8:24])
-	if h.Size < GroupHeaderSize || h.Position < 0 {
+	if h.Size < GroupHeaderSize || h.Position < 0 || h.Padded < int64(h.Size) || h.Padded%Block != 0 || h.Padded > maxGroup {
 		return Header{}, fmt.Errorf("%w: group of %d bytes at %d", ErrFormat, h.Size, h.Position)
 	}
 	return h, nil

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/samsa-broker/samsa/engine/batch"
+	"github.com/samsa-broker/samsa/engine/vfs"
+)
+
+// Files is how many files a journal recycles.
+const Files = 4
+
+// FileName is the name of journal file i.
+func FileName(i int) string { return "samsa.journal." + strconv.Itoa(i) }
+
+// Failures of a running journal.
+var (
+	// ErrBroken means that a write or a sync failed: nothing placed since is
+	// durable, or ever will be.
+	ErrBroken = errors.New("journal: broken by a disk error")
+	// ErrClosed means that the journal was closed.
+	ErrClosed = errors.New("journal: closed")
+)
+
+// Options says how to open a journal.
+type Options struct {
+	FS        vfs.FS
+	Dir       string
+	Writer    Writer // nil: a goroutine of the journal's own
+	ID        ID     // of this life; a checkpoint that names it is durable
+	FileBytes int64  // of each file, a multiple of Block
+	Zeroed    int64  // bytes of the four files that were written before
+	Events    Events
+}
+
+// Events are called as things happen, on the goroutine they happen on, which
+// may be a loop. Any may be nil.
+type Events struct {
+	Sealed func()          // a file was filled, or there is no free one: a checkpoint is due
+	Broken func(err error) // see ErrBroken
+	Full   func(err error) // a write found no space and is tried again
+}
+
+// Journal is open for placing entries.
+type Journal struct {
+	o      Options
+	files  [Files]vfs.File
+	align  int64
+	direct error // why O_DIRECT is not used, nil when it is
+	writer Writer
+
+	groups [2]group
+	open   atomic.Pointer[group]
+	busy   atomic.Bool // a group is sealed and not yet on disk
+	kickFn func()      // kickNow, made once
+	asked  atomic.Bool // kickFn was given to the scheduler and has not run
+
+	mu       sync.Mutex // what follows; never held over I/O
+	moved    sync.Cond  // a group landed, the journal broke or was closed
+	position int64      // where the next group may start
+	sequence uint64     // of the next group
+	released int64      // what lies before may be overwritten
+	zeroed   int64      // bytes of the stream's first lap that were written
+	zeroFrom int64      // the chunk being zeroed
+	zeroing  int64      // and its end; 0: none
+	noZero   bool       // the zeroer found no space
+	stalled  *group     // sealed, waiting for a checkpoint or the zeroer
+	again    *group     // sealed, found no space
+	err      error
+	closed   bool
+
+	wake chan struct{} // for the background goroutine
+	stop chan struct{}
+	wg   sync.WaitGroup
+}
+
+// Prepare makes the journal's files if they are not there, gives them fileBytes
+// each and makes all of it durable.
+func Prepare(fsys vfs.FS, dir string, fileBytes int64) error {
+	for i := range Files {
+		if err := prepareFile(fsys, filepath.Join(dir, FileName(i)), fileBytes); err != nil {
+			return err
+		}
+	}
+	return fsys.SyncDir(dir)
+}
+
+func prepareFile(fsys vfs.FS, name string, fileBytes int64) (err error) {
+	if info, err := fsys.Stat(name); err == nil && info.Mode().IsRegular() && info.Size() == fileBytes {
+		return nil
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := fsys.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	if err := f.Truncate(fileBytes); err != nil {
+		return err
+	}
+	if err := f.Allocate(0, fileBytes); err != nil && !errors.Is(err, vfs.ErrUnsupported) {
+		return err
+	}
+	return f.Sync()
+}
+
+// Open begins a new life of a journal whose files Prepare made.
+func Open(o Options) (*Journal, error) {
+	if o.FileBytes < 4*Block || o.FileBytes%Block != 0 {
+		return nil, fmt.Errorf("journal: files of %d bytes: want a multiple of %d, four at least", o.FileBytes, Block)
+	}
+	j := &Journal{o: o, align: Block, sequence: 1, zeroed: o.Zeroed, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	j.moved.L = &j.mu
+	j.kickFn = func() { j.asked.Store(false); j.kickNow() }
+	if err := j.openFiles(); err != nil {
+		return nil, err
+	}
+	limit := int(o.FileBytes/2) + GroupHeaderSize
+	spare := int(min(1<<20, o.FileBytes/4))
+	for i := range j.groups {
+		g := &j.groups[i]
+		buf, err := mapBuffer(int(roundUp(int64(limit+spare), Block)))
+		if err != nil {
+			return nil, fmt.Errorf("journal: no memory for a group: %w", err)
+		}
+		g.buf, g.index, g.limit = buf, i, limit
+		g.done = func(err error) { j.written(g, err) }
+		g.reset()
+	}
+	j.open.Store(&j.groups[0])
+	j.writer = o.Writer
+	if j.writer == nil {
+		w := &ownWriter{work: make(chan ownWrite, 1)}
+		j.writer = w
+		j.wg.Go(func() { w.run(j.stop) })
+	}
+	j.wg.Go(j.background)
+	return j, nil
+}
+
+// openFiles takes all files past the page cache, or none.
+func (j *Journal) openFiles() (err error) {
+	defer func() {
+		if err != nil {
+			j.closeFiles()
+		}
+	}()
+	for i := range j.files {
+		f, align, err := j.o.FS.OpenDirect(filepath.Join(j.o.Dir, FileName(i)))
+		if err == nil && (j.o.FileBytes%int64(align) != 0 || align > os.Getpagesize()) {
+			_ = f.Close() // nothing was written through it
+			err = fmt.Errorf("%w: alignment of %d bytes", vfs.ErrNoDirect, align)
+		}
+		if errors.Is(err, vfs.ErrNoDirect) {
+			j.closeFiles()
+			j.direct = err
+			break
+		}
+		if err != nil {
+			return err
+		}
+		j.files[i], j.align = f, max(j.align, int64(align))
+	}
+	if j.direct == nil {
+		return nil
+	}
+	for i := range j.files {
+		if j.files[i], err = j.o.FS.OpenFile(filepath.Join(j.o.Dir, FileName(i)), os.O_RDWR, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *Journal) closeFiles() {
+	for i, f := range j.files {
+		if f != nil {
+			_ = f.Close() // every write through it was durable or is lost already
+			j.files[i] = nil
+		}
+	}
+}
+
+// Direct tells whether O_DIRECT is in use; if not, why.
+func (j *Journal) Direct() (bool, error) { return j.direct == nil, j.direct }
+
+// Zeroed is how far the files were written at least once, for a checkpoint.
+func (j *Journal) Zeroed() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.zeroed
+}
+
+// Err is why the journal takes nothing more, nil while it does.
+func (j *Journal) Err() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err == nil && j.closed {
+		return ErrClosed
+	}
+	return j.err
+}
+
+// Durable is the position behind the last group on disk and the sequence of
+// the next one. Whatever groups before it hold was in its segments before.
+func (j *Journal) Durable() (position int64, sequence uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.position, j.sequence
+}
+
+// Release allows overwriting what lies before position: a durable checkpoint
+// does not need it.
+func (j *Journal) Release(position int64) {
+	j.mu.Lock()
+	j.released = max(j.released, position)
+	g := j.stalled
+	j.stalled = nil
+	j.mu.Unlock()
+	if g != nil {
+		j.submit(g)
+	}
+}
+
+// Place copies a batch that was appended at log end offset end into the open
+// group. A batch larger than half a file, or than the room left, is not
+// copied: its segment is synced before the group is written. Call Kick when
+// everything of a turn is placed.
+func (j *Journal) Place(t *Tail, b batch.Batch, end int64) {
+	e := Entry{
+		Kind: KindBatch, Log: t.Log, Epoch: b.LeaderEpoch(), Base: b.BaseOffset(), Last: b.LastOffset(),
+		End: end, CRC: b.CRC(), Data: b,
+	}
+	for {
+		g := j.open.Load()
+		at, full, sealed := g.enter(e.Size(), g.limit)
+		if sealed {
+			continue
+		}
+		if full {
+			j.PlaceSynced(t, end, e.Last+1, e.Epoch)
+			return
+		}
+		j.entered(g, t, &e, at, e.Last+1)
+		return
+	}
+}
+
+// PlaceSynced says that the segments hold from..to, which is to be synced
+// before the open group is written.
+func (j *Journal) PlaceSynced(t *Tail, from, to int64, epoch int32) {
+	e := Entry{Kind: KindSynced, Log: t.Log, Epoch: epoch, Base: from, Last: to - 1, End: from}
+	if g, at := j.enterSmall(&e); g != nil {
+		g.linkSync(t)
+		j.entered(g, t, &e, at, to)
+	}
+}
+
+// PlaceRecord puts an entry about a log, not of its records, into the open
+// group: it is durable no later than whatever is placed after it.
+func (j *Journal) PlaceRecord(t *Tail, e *Entry) {
+	if g, at := j.enterSmall(e); g != nil {
+		j.entered(g, t, e, at, t.placed)
+	}
+}
+
+// enterSmall enters the open group for an entry that may use the spare room.
+func (j *Journal) enterSmall(e *Entry) (*group, int) {
+	for {
+		g := j.open.Load()
+		at, full, sealed := g.enter(e.Size(), len(g.buf))
+		if full { // some ten thousand logs at once, and nobody reserved
+			j.breakDown(fmt.Errorf("no room in a group for log %x", e.Log.Topic))
+			return nil, 0
+		}
+		if !sealed {
+			return g, at
+		}
+	}
+}
+
+// entered fills the place a copier took and ends its stay.
+func (j *Journal) entered(g *group, t *Tail, e *Entry, at int, end int64) {
+	e.put(g.buf[at:])
+	g.count.Add(1)
+	t.placed = end
+	g.link(t, end)
+	if g.leave() {
+		j.ready(g)
+	}
+}
+
+// Kick starts the next write unless one is under way.
+func (j *Journal) Kick() {
+	if j.busy.Load() {
+		return // its completion looks again
+	}
+	if s, ok := j.writer.(Scheduler); ok {
+		if j.asked.CompareAndSwap(false, true) {
+			s.Schedule(j.kickFn)
+		}
+		return
+	}
+	j.kickNow()
+}
+
+func (j *Journal) kickNow() {
+	for !j.open.Load().empty() && j.busy.CompareAndSwap(false, true) {
+		if j.sealOpen() {
+			return
+		}
+		j.busy.Store(false)
+	}
+}
+
+// sealOpen takes the open group out of reach and opens the other one, which is
+// empty: nothing is in flight. For whoever made the journal busy. False: there
+// is nothing to write.
+func (j *Journal) sealOpen() bool {
+	g := j.open.Load()
+	if g.empty() {
+		return false
+	}
+	other := &j.groups[1-g.index]
+	other.reset()
+	j.open.Store(other)
+	if g.seal() {
+		j.ready(g)
+	}
+	return true
+}
+
+// Record writes one entry and waits until it is on disk. Not on a loop.
+func (j *Journal) Record(e *Entry) error {
+	t := &Tail{Log: e.Log}
+	t.placed = 1
+	j.PlaceRecord(t, e)
+	j.Kick()
+	return j.Wait(t)
+}
+
+// Wait returns when everything t has placed is on disk, or never will be. Not
+// on a loop.
+func (j *Journal) Wait(t *Tail) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for t.durable.Load() < t.placed {
+		if j.err != nil {
+			return j.err
+		}
+		if j.closed {
+			return ErrClosed
+		}
+		j.moved.Wait()
+	}
+	return nil
+}
+
+// Close waits for what was placed, stops the journal's goroutines and closes
+// its files.
+func (j *Journal) Close() error {
+	j.kickNow()
+	j.mu.Lock()
+	for j.err == nil && !j.closed && (j.busy.Load() || !j.open.Load().empty()) {
+		j.moved.Wait()
+	}
+	if j.closed {
+		j.mu.Unlock()
+		return ErrClosed
+	}
+	j.closed = true
+	err := j.err
+	j.moved.Broadcast()
+	j.mu.Unlock()
+	close(j.stop)
+	j.wg.Wait()
+	if j.busy.Load() {
+		return err // a write may still be in the writer's hands: keep file and memory
+	}
+	j.closeFiles()
+	for i := range j.groups {
+		unmapBuffer(j.groups[i].buf)
+		j.groups[i].buf = nil
+	}
+	return err
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package journal
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/samsa-broker/samsa/engine/vfs"
+)
+
+const (
+	// keepBuffer is how much of a group's memory stays touched.
+	keepBuffer = 8 << 20
+	retryEvery = 100 * time.Millisecond
+)
+
+// ready takes a group that is sealed and that nobody copies into. It comes from
+// a turn, a completion or the scheduler; what waits goes to a goroutine.
+func (j *Journal) ready(g *group) {
+	if g.syncs.Load() == nil {
+		j.finish(g)
+		return
+	}
+	j.wg.Go(func() { j.syncFirst(g) }) // one at a time: the journal is busy with it
+}
+
+// syncFirst makes durable the ranges that were not copied before the group that
+// says they are is sent.
+func (j *Journal) syncFirst(g *group) {
+	for t := g.syncs.Load(); t != nil; t = t.marks[g.index].nextSync {
+		if err := t.Sync(); err != nil {
+			j.breakDown(fmt.Errorf("sync of a batch too large for the journal: %w", err))
+			return
+		}
+	}
+	j.finish(g)
+}
+
+// finish pads the group and sends it.
+func (j *Journal) finish(g *group) {
+	g.size = g.used()
+	g.padded = roundUp(int64(g.size), int64(j.align))
+	clear(g.buf[g.size:g.padded])
+	j.submit(g)
+}
+
+// submit gives the group its position and hands it to the writer, unless it has
+// to wait for a checkpoint or for the zeroer; then it comes here again.
+func (j *Journal) submit(g *group) {
+	j.mu.Lock()
+	if j.err != nil {
+		j.mu.Unlock()
+		return // broken: the journal stays busy, nothing is written any more
+	}
+	pos, entersFile := j.next(g)
+	full := pos+g.padded > j.released+Files*j.o.FileBytes
+	zeroing := pos < j.zeroing && pos+g.padded > j.zeroFrom
+	if full || zeroing {
+		j.stalled = g
+	} else {
+		j.zeroed = max(j.zeroed, min(pos+g.padded, Files*j.o.FileBytes))
+	}
+	sequence := j.sequence
+	j.mu.Unlock()
+	if (full || entersFile) && j.o.Events.Sealed != nil {
+		j.o.Events.Sealed()
+	}
+	if full || zeroing {
+		return
+	}
+	g.position = pos
+	h := Header{Journal: j.o.ID, Position: pos, Sequence: sequence, Padded: g.padded, Entries: int(g.count.Load())}
+	h.seal(g.buf[:g.size])
+	j.write(g)
+}
+
+// next is where the group goes: no group straddles two files.
+func (j *Journal) next(g *group) (pos int64, entersFile bool) {
+	pos = j.position
+	if left := j.o.FileBytes - pos%j.o.FileBytes; left < g.padded {
+		pos += left
+	}
+	return pos, pos > 0 && pos%j.o.FileBytes == 0
+}
+
+// write sends the sealed group to its place, the first time or again.
+func (j *Journal) write(g *group) {
+	f := j.files[g.position/j.o.FileBytes%Files]
+	writeDurable(j.writer, f, g.buf[:g.padded], g.position%j.o.FileBytes, g.done)
+}
+
+// written is the completion of a group's write, on the writer's goroutine.
+func (j *Journal) written(g *group, err error) {
+	switch {
+	case err == nil:
+		j.landed(g)
+	case vfs.IsNoSpace(err):
+		// Nothing was promised: the same bytes go to the same place again, all
+		// of them, when there is room.
+		if j.o.Events.Full != nil {
+			j.o.Events.Full(err)
+		}
+		j.mu.Lock()
+		j.again = g
+		j.mu.Unlock()
+		j.nudge()
+	default:
+		j.breakDown(fmt.Errorf("write of group at %d: %w", g.position, err))
+	}
+}
+
+// landed moves the ends of everything in the group and starts the next one.
+func (j *Journal) landed(g *group) {
+	j.mu.Lock()
+	j.position = g.position + g.padded
+	j.sequence++
+	j.mu.Unlock()
+	for t := g.tails.Load(); t != nil; {
+		next := t.marks[g.index].next
+		t.landed(g.index)
+		t = next
+	}
+	if g.padded > keepBuffer {
+		forgetBuffer(g.buf[keepBuffer:roundUp(g.padded, Block)])
+	}
+	j.nudge()
+	if !j.sealOpen() {
+		j.busy.Store(false)
+		j.kickNow() // something may have been placed between the two
+	}
+	j.mu.Lock()
+	j.moved.Broadcast()
+	j.mu.Unlock()
+}
+
+// breakDown ends the journal: the first error counts. It stays busy, so that
+// nothing is written after it.
+func (j *Journal) breakDown(err error) {
+	err = fmt.Errorf("%w: %w", ErrBroken, err)
+	j.mu.Lock()
+	first := j.err == nil
+	if first {
+		j.err = err
+	}
+	j.moved.Broadcast()
+	j.mu.Unlock()
+	if first && j.o.Events.Broken != nil {
+		j.o.Events.Broken(err)
+	}
+}
+
+// nudge wakes the background goroutine.
+func (j *Journal) nudge() {
+	select {
+	case j.wake <- struct{}{}:
+	default: // it is awake already, and will look again
+	}
+}
+
+// background zeroes ahead of the groups and tries again what found no space.
+func (j *Journal) background() {
+	timer := time.NewTimer(0)
+	if !timer.Stop() {
+		<-timer.C
+	}
+	defer timer.Stop()
+	var zeros []byte
+	for {
+		select {
+		case <-j.stop:
+			return
+		case <-j.wake:
+		case <-timer.C:
+			j.mu.Lock()
+			g := j.again
+			j.again = nil
+			j.mu.Unlock()
+			if g != nil {
+				j.write(g)
+			}
+		}
+		for j.zeroNext(&zeros) {
+		}
+		j.mu.Lock()
+		if j.again != nil {
+			timer.Reset(retryEvery)
+		}
+		j.mu.Unlock()
+	}
+}
+
+// ownWrite is one write of ownWriter.
+type ownWrite struct {
+	f    vfs.File
+	p    []byte
+	off  int64
+	done func(error)
+}
+
+// ownWriter is the Writer of a journal that was given none.
+type ownWriter struct{ work chan ownWrite }
+
+// WriteDurable never blocks: one write is in flight, and the channel holds one.
+func (w *ownWriter) WriteDurable(f vfs.File, p []byte, off int64, done func(error)) {
+	w.work <- ownWrite{f, p, off, done}
+}
+
+func (w *ownWriter) run(stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		case o := <-w.work:
+			o.done(o.f.WriteDurableAt(o.p, o.off))
+		}
+	}
+}
