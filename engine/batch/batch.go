@@ -87,15 +87,11 @@ const (
 
 // Bits of the attributes.
 const (
-	codecMask         = 0x07
-	logAppendTimeBit  = 0x08
-	transactionalBit  = 0x10
-	controlBit        = 0x20
-	deleteHorizonBit  = 0x40
-	unusedAttributes  = ^int16(codecMask | logAppendTimeBit | transactionalBit | controlBit | deleteHorizonBit)
-	legacyCodecMask   = 0x07
-	legacyAppendTime  = 0x08
-	legacyUnusedAttrs = ^byte(legacyCodecMask | legacyAppendTime)
+	codecMask        = 0x07
+	logAppendTimeBit = 0x08
+	transactionalBit = 0x10
+	controlBit       = 0x20
+	deleteHorizonBit = 0x40
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -2,6 +2,11 @@
 
 package batch
 
+import (
+	"encoding/binary"
+	"fmt"
+)
+
 // Origin says who made a batch.
 type Origin uint8
 
@@ -25,36 +30,243 @@ const (
 // Rules are what a topic asks of a batch.
 type Rules struct {
 	TargetCodec   Codec // CodecProducer keeps what the producer chose
+	Level         int   // of TargetCodec; LevelDefault for the codec's own
 	TimestampType TimestampType
 	BeforeMaxMs   int64 // message.timestamp.before.max.ms
 	AfterMaxMs    int64 // message.timestamp.after.max.ms
 	Now           int64 // ms since 1970
 	Compact       bool  // cleanup.policy contains compact: every record needs a key
-	MaxSize       int   // cap of what the records may decompress to, bytes; 0: DefaultMaxSize
+	MaxSize       int   // what the records may decompress to, bytes; 0: DefaultMaxSize
 	Origin        Origin
-	Level         int // of TargetCodec; LevelDefault for the codec's own
 }
 
 // Info is what Check learnt.
 type Info struct {
 	MaxTimestamp int64 // ms, NoTimestamp where no record has one
-	OffsetOfMax  int32 // offset delta of the first record with MaxTimestamp
+	OffsetOfMax  int32 // offset delta of the first record that has MaxTimestamp
 	Count        int32 // records
+	PlainSize    int   // of the records, uncompressed, bytes
 	Rewritten    bool  // the batch returned stands in memory of the Scratch
 }
 
-// DefaultMaxSize caps the decompressed records of a batch where Rules name no cap.
-const DefaultMaxSize = 256 << 20
+// RecordsError says which records of a batch were refused. It wraps
+// ErrInvalidTimestamp when any timestamp was, else ErrInvalidRecord.
+type RecordsError struct {
+	Records []RecordError // the first ones
+	Total   int           // of refused records
+	err     error
+}
 
-// Check judges one whole batch (see Next) as Kafka's LogValidator would, the
-// checksum included. The batch it returns is what belongs into the log: b,
-// with its largest timestamp corrected or stamped in place, or a rewritten one
-// in memory of scratch. It does not judge the batch's own size, of which only
-// the caller knows the limit; a rewritten one may be larger than b.
+// RecordError is one refused record.
+type RecordError struct {
+	Index  int32 // in its batch, from 0
+	Reason string
+}
+
+// maxRecordErrors bounds the list of a RecordsError, and with it the answer.
+const maxRecordErrors = 100
+
+// Error names the first refused record.
+func (e *RecordsError) Error() string {
+	return fmt.Sprintf("%v: %d records, the first is %d: %s", e.err, e.Total, e.Records[0].Index, e.Records[0].Reason)
+}
+
+// Unwrap is the sentinel.
+func (e *RecordsError) Unwrap() error { return e.err }
+
+// add notes one more refused record.
+func (e *RecordsError) add(err error, index int32, reason string) *RecordsError {
+	if e == nil {
+		e = &RecordsError{err: err}
+	}
+	if err == ErrInvalidTimestamp {
+		e.err = err
+	}
+	if e.Total++; len(e.Records) < maxRecordErrors {
+		e.Records = append(e.Records, RecordError{Index: index, Reason: reason})
+	}
+	return e
+}
+
+// Check judges one whole batch (see Next) as the LogValidator of Kafka 3.9
+// would, the checksum included. The batch it returns is what belongs into the
+// log: b, its largest timestamp corrected or stamped in place, or a rewritten
+// one in memory of scratch (another codec, or offset deltas made dense, which
+// Kafka does too). It does not judge the batch's own size, of which only the
+// caller knows the limit; a rewritten one may be larger than b. An uncompressed
+// batch that stays one costs no allocation. scratch may be nil.
 //
-// ErrCorrupt, ErrInvalidRecord, ErrInvalidTimestamp, ErrUnsupportedMagic,
-// ErrUnsupportedCodec or ErrTooLarge; where single records are at fault the
-// error is a *RecordsError that wraps one of these.
+// Bytes that break their own format or checksum are ErrCorrupt, or
+// ErrInvalidRecord where the checksum shows that they were made so; rules of
+// the topic are ErrInvalidRecord and ErrInvalidTimestamp, as *RecordsError
+// where single records break them. Also ErrUnsupportedMagic,
+// ErrUnsupportedCodec, ErrTooLarge.
 func Check(b Batch, rules Rules, scratch *Scratch) (Batch, Info, error) {
-	panic("BUG: batch.Check is not built yet")
+	if scratch == nil {
+		scratch = new(Scratch)
+	}
+	if err := checkHeader(b, rules.Origin); err != nil {
+		return nil, Info{}, err
+	}
+	limit := rules.MaxSize
+	if limit <= 0 {
+		limit = DefaultMaxSize
+	}
+	records, err := scratch.open(b, limit)
+	if err != nil {
+		return nil, Info{}, err
+	}
+	info, dense, err := checkRecords(b, records, &rules)
+	if err != nil {
+		return nil, Info{}, err
+	}
+	target := rules.TargetCodec
+	if target == CodecProducer || b.IsControl() && b.Codec() == CodecNone {
+		target = b.Codec()
+	}
+	info.Rewritten = !dense || target != b.Codec()
+	switch {
+	case !dense:
+		b, err = scratch.rebuild(b, records, target, rules.Level)
+	case info.Rewritten:
+		b, err = scratch.recompress(b, records, target, rules.Level)
+	}
+	if err != nil {
+		return nil, Info{}, err
+	}
+	return stamp(b, rules, info)
+}
+
+// checkHeader is what can be judged without the records.
+func checkHeader(b Batch, origin Origin) error {
+	if err := wellFormed(b); err != nil {
+		return err
+	}
+	if origin == Client && b.BaseOffset() != 0 {
+		return fmt.Errorf("%w: base offset %d, clients must send 0", ErrInvalidRecord, b.BaseOffset())
+	}
+	if err := b.Verify(); err != nil {
+		return err
+	}
+	if !b.Codec().valid() {
+		return fmt.Errorf("%w: %s", ErrUnsupportedCodec, b.Codec())
+	}
+	if origin != Client {
+		return nil
+	}
+	count, span := int64(b.Count()), int64(b.LastOffsetDelta())+1
+	switch {
+	case span <= 0:
+		return fmt.Errorf("%w: last offset delta %d", ErrInvalidRecord, b.LastOffsetDelta())
+	case count <= 0:
+		return fmt.Errorf("%w: count %d", ErrInvalidRecord, count)
+	case count != span:
+		return fmt.Errorf("%w: count %d, but offsets 0 to %d", ErrInvalidRecord, count, span-1)
+	case b.IsControl():
+		return fmt.Errorf("%w: clients may not write control records", ErrInvalidRecord)
+	case b.ProducerID() > NoProducerID && b.BaseSequence() < 0:
+		return fmt.Errorf("%w: producer %d with sequence %d", ErrInvalidRecord, b.ProducerID(), b.BaseSequence())
+	}
+	return nil
+}
+
+// checkRecords walks the records once. dense is false when their offset deltas
+// are not 0, 1, 2 and so on.
+func checkRecords(b Batch, records []byte, rules *Rules) (info Info, dense bool, err error) {
+	info = Info{MaxTimestamp: NoTimestamp, Count: b.Count(), PlainSize: len(records)}
+	dense = true
+	var refused *RecordsError
+	var c cursor
+	c.start(b, records)
+	var r Record
+	for i := int32(0); ; i++ {
+		ok, err := c.next(&r)
+		if err != nil {
+			return info, dense, err
+		}
+		if !ok {
+			break
+		}
+		if r.OffsetDelta != i {
+			dense = dense && rules.Origin != Client
+		}
+		if r.Timestamp > info.MaxTimestamp {
+			info.MaxTimestamp, info.OffsetOfMax = r.Timestamp, i
+		}
+		if rules.Compact && r.KeyNull {
+			refused = refused.add(ErrInvalidRecord, i, "a compacted topic needs a key in every record")
+		} else if reason := rules.judgeTime(r.Timestamp, c.stamped); reason != "" {
+			refused = refused.add(ErrInvalidTimestamp, i, reason)
+		}
+	}
+	if refused != nil {
+		return info, dense, refused
+	}
+	return info, dense, nil
+}
+
+// judgeTime says what is wrong with a record's timestamp. The differences wrap
+// around as Java's do, so that absurd timestamps get Kafka's answer.
+func (r *Rules) judgeTime(ms int64, stamped bool) (reason string) {
+	if r.TimestampType == CreateTime && ms != NoTimestamp {
+		if age := r.Now - ms; age > r.BeforeMaxMs || -age > r.AfterMaxMs {
+			return fmt.Sprintf("timestamp %d is outside of [%d, %d]", ms, r.Now-r.BeforeMaxMs, r.Now+r.AfterMaxMs)
+		}
+		return ""
+	}
+	if stamped {
+		return "a producer may not set the timestamp type to LogAppendTime"
+	}
+	return ""
+}
+
+// stamp writes the largest timestamp and its type, where they differ.
+func stamp(b Batch, rules Rules, info Info) (Batch, Info, error) {
+	appendTime := rules.TimestampType == LogAppendTime
+	if appendTime {
+		info.MaxTimestamp, info.OffsetOfMax = rules.Now, 0
+	}
+	if b.LogAppendTime() != appendTime || b.MaxTimestamp() != info.MaxTimestamp {
+		b.SetMaxTimestampAndType(info.MaxTimestamp, appendTime)
+	}
+	return b, info, nil
+}
+
+// recompress keeps the header and the records and changes the codec.
+func (s *Scratch) recompress(b Batch, records []byte, target Codec, level int) (Batch, error) {
+	out, err := target.Compress(append(s.out[:0], b[:HeaderSize]...), records, level, s)
+	if err != nil {
+		return nil, err
+	}
+	s.out = out
+	if len(out) > maxLength {
+		return nil, fmt.Errorf("%w: batch of %d bytes", ErrTooLarge, len(out))
+	}
+	n := Batch(out)
+	binary.BigEndian.PutUint32(n[atLength:], uint32(len(out)-HeadSize))
+	binary.BigEndian.PutUint16(n[atAttributes:], uint16(b.Attributes()&^codecMask|int16(target)))
+	n.seal()
+	return n, nil
+}
+
+// rebuild writes every record anew at the offset it should have had.
+func (s *Scratch) rebuild(b Batch, records []byte, target Codec, level int) (Batch, error) {
+	if s.builder == nil {
+		s.builder = new(Builder)
+	}
+	s.builder.Reset(Header{BaseOffset: b.BaseOffset(), LeaderEpoch: b.LeaderEpoch(), Codec: target, Level: level,
+		ProducerID: b.ProducerID(), ProducerEpoch: b.ProducerEpoch(), BaseSequence: b.BaseSequence(),
+		Transactional: b.IsTransactional(), Control: b.IsControl(), AppendTime: NoTimestamp})
+	var c cursor
+	c.start(b, records)
+	for {
+		ok, err := c.next(&s.rec)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return s.builder.Finish()
+		}
+		s.builder.copyRecord(&s.rec)
+	}
 }

@@ -2,29 +2,66 @@
 
 package batch
 
-// Record is one record as Walk gives it. Its slices are views; Key, Value and
-// Headers must not be kept beyond the call.
-type Record struct {
-	Offset      int64  // base offset plus OffsetDelta
-	OffsetDelta int32  // within its batch
-	Timestamp   int64  // ms; the batch's where the batch has log append time
-	Key         []byte // nil when KeyNull
-	Value       []byte // nil when ValueNull
-	KeyNull     bool
-	ValueNull   bool
-	HeaderCount int32
-	Headers     []byte // raw: HeaderCount of (varint length, key, varint length or -1, value)
-}
-
-// Scratch is the memory that walking, checking and building reuse: buffers and
-// the state of codecs. The zero value is ready. One goroutine at a time; what
-// was returned from it is gone when it is used again.
-type Scratch struct{}
+import (
+	"errors"
+	"fmt"
+)
 
 // Walk gives every record of b to fn, in order, and stops at fn's first error,
-// which it returns. It allocates nothing for a batch that is not compressed.
-// ErrInvalidRecord when the records contradict the header or themselves,
-// ErrTooLarge when they decompress to more than the scratch allows.
+// which it returns. It allocates nothing for a batch that is not compressed and
+// does not verify the checksum. scratch may be nil.
+//
+// ErrInvalidRecord when the records contradict the header or themselves or do
+// not decompress, ErrTooLarge when they decompress to more than scratch.MaxSize,
+// ErrUnsupportedCodec.
 func Walk(b Batch, scratch *Scratch, fn func(r *Record) error) error {
-	panic("BUG: batch.Walk is not built yet")
+	if scratch == nil {
+		scratch = new(Scratch)
+	}
+	if err := wellFormed(b); err != nil {
+		return err
+	}
+	records, err := scratch.open(b, scratch.limit())
+	if err != nil {
+		return err
+	}
+	var c cursor
+	c.start(b, records)
+	for {
+		ok, err := c.next(&scratch.rec)
+		if err != nil || !ok {
+			return err
+		}
+		if err := fn(&scratch.rec); err != nil {
+			return err
+		}
+	}
+}
+
+// wellFormed holds for what Next returns; a Batch may come from elsewhere.
+func wellFormed(b Batch) error {
+	if len(b) < HeaderSize || b.Size() != len(b) {
+		return fmt.Errorf("%w: %d bytes are not one whole batch", ErrCorrupt, len(b))
+	}
+	if b.Magic() != 2 {
+		return fmt.Errorf("%w: %d", ErrUnsupportedMagic, b.Magic())
+	}
+	return nil
+}
+
+// open returns the records of b, decompressed into scratch if need be.
+func (s *Scratch) open(b Batch, limit int) ([]byte, error) {
+	codec := b.Codec()
+	if codec == CodecNone {
+		return b.Records(), nil
+	}
+	plain, err := codec.Decompress(s.plain[:0], b.Records(), limit, s)
+	if err != nil {
+		if errors.Is(err, ErrCorrupt) { // the checksum is right: so it was made
+			err = fmt.Errorf("%w: %v", ErrInvalidRecord, err)
+		}
+		return nil, err
+	}
+	s.plain = plain
+	return plain, nil
 }

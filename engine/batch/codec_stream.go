@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package batch
+
+import (
+	"bytes"
+	"errors"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// gzipCompress writes one gzip member; level 1 to 9.
+func (s *Scratch) gzipCompress(dst, src []byte, level int) ([]byte, error) {
+	if level == LevelDefault {
+		level = gzip.DefaultCompression
+	}
+	if s.gzipOut == nil || s.gzipAt != level {
+		w, err := gzip.NewWriterLevel(io.Discard, level)
+		if err != nil {
+			return dst, err
+		}
+		s.gzipOut, s.gzipAt = w, level
+	}
+	buf := bytes.NewBuffer(dst)
+	s.gzipOut.Reset(buf)
+	if _, err := s.gzipOut.Write(src); err != nil {
+		return dst, err
+	}
+	if err := s.gzipOut.Close(); err != nil {
+		return dst, err
+	}
+	return buf.Bytes(), nil
+}
+
+// gzipDecompress reads every member of src.
+func (s *Scratch) gzipDecompress(dst, src []byte, limit int) ([]byte, error) {
+	s.src.Reset(src)
+	defer s.src.Reset(nil)
+	if s.gzipIn == nil {
+		s.gzipIn = new(gzip.Reader)
+	}
+	if err := s.gzipIn.Reset(&s.src); err != nil {
+		return dst, codecCorrupt(CodecGzip, err)
+	}
+	start := len(dst)
+	for {
+		dst = room(dst, 4096)
+		n, err := s.gzipIn.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		if len(dst)-start > limit {
+			return dst[:start], tooLarge(CodecGzip, limit)
+		}
+		if err == io.EOF {
+			return dst, nil
+		}
+		if err != nil {
+			return dst[:start], codecCorrupt(CodecGzip, err)
+		}
+	}
+}
+
+// zstdCompress writes one zstd frame; level is zstd's own scale.
+func (s *Scratch) zstdCompress(dst, src []byte, level int) ([]byte, error) {
+	if level == LevelDefault {
+		level = 3
+	}
+	if s.zstdOut == nil || s.zstdAt != level {
+		w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)),
+			zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
+		if err != nil {
+			return dst, err
+		}
+		s.zstdOut, s.zstdAt = w, level
+	}
+	return s.zstdOut.EncodeAll(src, dst), nil
+}
+
+const (
+	zstdMaxWindow = 1 << 27   // what zstd's own readers accept
+	zstdMaxBlock  = 128 << 10 // what a block of three bytes may grow to
+)
+
+// zstdDecompress decodes into memory that the decoder may not grow: a frame
+// that needs more than is there is started again with twice the room, as long
+// as its blocks could really fill that.
+func (s *Scratch) zstdDecompress(dst, src []byte, limit int) ([]byte, error) {
+	if s.zstdIn == nil {
+		r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(zstdMaxWindow), zstd.WithDecodeAllCapLimit(true))
+		if err != nil {
+			return dst, err
+		}
+		s.zstdIn = r
+	}
+	most := limit
+	if blocks := len(src)/3 + 1; blocks < limit/zstdMaxBlock {
+		most = blocks * zstdMaxBlock
+	}
+	start, size := len(dst), min(most, max(4*len(src), 4096))
+	for {
+		dst = room(dst, size)
+		out, err := s.zstdIn.DecodeAll(src, dst[:start:min(cap(dst), start+most)])
+		switch {
+		case err == nil:
+			return out, nil
+		case !errors.Is(err, zstd.ErrDecoderSizeExceeded):
+			return dst[:start], codecCorrupt(CodecZstd, err)
+		case cap(dst)-start >= most && most < limit:
+			return dst[:start], codecCorrupt(CodecZstd, "claims more than its blocks can hold")
+		case cap(dst)-start >= most:
+			return dst[:start], tooLarge(CodecZstd, limit)
+		}
+		size = min(most, 2*(cap(dst)-start))
+	}
+}

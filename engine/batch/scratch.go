@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package batch
+
+import (
+	"bytes"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// Scratch is the memory that walking, checking and compressing reuse: buffers
+// and the state of codecs, each made when first needed. The zero value is
+// ready. It belongs to one goroutine at a time; what was returned from it is
+// gone when it is used again.
+type Scratch struct {
+	// MaxSize caps what Walk and WalkLegacy decompress, in bytes; 0 is
+	// DefaultMaxSize.
+	MaxSize int
+
+	rec     Record
+	plain   []byte // decompressed records
+	out     []byte // a rewritten batch
+	src     bytes.Reader
+	gzipIn  *gzip.Reader
+	gzipOut *gzip.Writer
+	gzipAt  int // level of gzipOut
+	zstdIn  *zstd.Decoder
+	zstdOut *zstd.Encoder
+	zstdAt  int // level of zstdOut
+	lz4Fast *lz4.Compressor
+	lz4High *lz4.CompressorHC
+	builder *Builder
+}
+
+// keepBytes is the largest buffer that Shrink leaves.
+const keepBytes = 1 << 20
+
+// Shrink frees buffers that an unusual batch made large. Call it before a
+// scratch waits in a pool.
+func (s *Scratch) Shrink() {
+	if cap(s.plain) > keepBytes {
+		s.plain = nil
+	}
+	if cap(s.out) > keepBytes {
+		s.out = nil
+	}
+	if s.builder != nil && cap(s.builder.buf) > keepBytes {
+		s.builder = nil
+	}
+}
+
+func (s *Scratch) limit() int {
+	if s.MaxSize > 0 {
+		return s.MaxSize
+	}
+	return DefaultMaxSize
+}
