@@ -9,6 +9,8 @@ import "errors"
 var (
 	// ErrInvalidGroup: an empty group id where one is needed.
 	ErrInvalidGroup = errors.New("group: invalid group id")
+	// ErrInvalidRequest: a name in the request is longer than a record can hold.
+	ErrInvalidRequest = errors.New("group: invalid request")
 	// ErrNotCoordinator: this broker does not lead the partition of the group.
 	ErrNotCoordinator = errors.New("group: not the coordinator of the group")
 	// ErrCoordinatorNotAvailable: the coordinator cannot serve the group now; find it again and retry.
