@@ -10,7 +10,7 @@ import (
 
 // describe tells what a group looks like; metadata and assignments only while
 // it is stable, for before they are not of one generation.
-func (m *Machine) describe(r *Describe) Answer {
+func (m offsetStore) describe(r *Describe) Answer {
 	g := m.groups[r.Group]
 	if g == nil {
 		return &DescribeAnswer{State: Dead}
@@ -33,7 +33,7 @@ func (m *Machine) describe(r *Describe) Answer {
 }
 
 // list tells which groups there are, sorted.
-func (m *Machine) list(r *List) Answer {
+func (m offsetStore) list(r *List) Answer {
 	a := &ListAnswer{}
 	if len(r.Types) > 0 && !containsFold(r.Types, "classic") {
 		return a
@@ -57,7 +57,7 @@ func containsFold(names []string, name string) bool {
 
 // delete removes a group without members. Until its tombstones are visible it
 // is Dead, and whoever wants to join it is told to try again.
-func (m *Machine) delete(to Ticket, r *Delete) {
+func (m offsetStore) delete(to Ticket, r *Delete) {
 	g := m.groups[r.Group]
 	switch {
 	case g == nil || g.state == Dead:

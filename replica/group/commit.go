@@ -9,7 +9,7 @@ import (
 )
 
 // commit stores offsets and answers when they are visible.
-func (m *Machine) commit(to Ticket, r *Commit) {
+func (m offsetStore) commit(to Ticket, r *Commit) {
 	g := m.groups[r.Group]
 	if g == nil {
 		if r.Generation >= 0 {
@@ -55,7 +55,7 @@ func (g *group) checkCommit(r *Commit) (*member, error) {
 }
 
 // storeOffsets writes the offsets whose metadata is not too long.
-func (m *Machine) storeOffsets(g *group, to Ticket, r *Commit) {
+func (m offsetStore) storeOffsets(g *group, to Ticket, r *Commit) {
 	a := &CommitAnswer{Errs: make([]error, len(r.Offsets))}
 	writes := make([]offsetWrite, 0, len(r.Offsets))
 	records := make([]Record, 0, len(r.Offsets))
@@ -102,7 +102,7 @@ type offsetWrite struct {
 // writeOffsets writes records about offsets. They count from the moment they
 // are visible; of two writes of one partition the later in the log wins. then
 // hears how it went.
-func (m *Machine) writeOffsets(g *group, records []Record, writes []offsetWrite, then func(error)) {
+func (m offsetStore) writeOffsets(g *group, records []Record, writes []offsetWrite, then func(error)) {
 	for _, w := range writes {
 		g.at(w.at).pending++
 	}
@@ -122,7 +122,7 @@ func (m *Machine) writeOffsets(g *group, records []Record, writes []offsetWrite,
 }
 
 // fetch tells committed offsets. A group nobody knows has none, which is no error.
-func (m *Machine) fetch(r *Fetch) Answer {
+func (m offsetStore) fetch(r *Fetch) Answer {
 	g := m.groups[r.Group]
 	if g != nil && g.state == Dead {
 		g = nil

@@ -3,8 +3,8 @@
 package group
 
 // join takes a member into the next generation, or tells it why not.
-func (m *Machine) join(to Ticket, r *Join) {
-	if err := m.checkJoin(r); err != nil {
+func (m membership) join(to Ticket, r *Join) {
+	if err := checkJoin(&m.o, r); err != nil {
 		m.reply(to, r.refused(err))
 		return
 	}
@@ -17,7 +17,7 @@ func (m *Machine) join(to Ticket, r *Join) {
 		g = m.group(r.Group)
 	}
 	switch {
-	case !m.accepts(g, r.MemberID):
+	case !g.accepts(r.MemberID, m.o.MaxSize):
 		if mb := g.byID[r.MemberID]; mb != nil {
 			m.remove(g, mb)
 		}
@@ -36,8 +36,9 @@ func (m *Machine) join(to Ticket, r *Join) {
 	m.forget(g)
 }
 
-func (m *Machine) checkJoin(r *Join) error {
-	if r.SessionTimeoutMs < m.o.MinSessionTimeoutMs || r.SessionTimeoutMs > m.o.MaxSessionTimeoutMs {
+// checkJoin looks at what needs no group to be refused.
+func checkJoin(o *Options, r *Join) error {
+	if r.SessionTimeoutMs < o.MinSessionTimeoutMs || r.SessionTimeoutMs > o.MaxSessionTimeoutMs {
 		return ErrInvalidSessionTimeout
 	}
 	names := []string{r.NewMemberID, r.ClientID, r.ClientHost, r.ProtocolType}
@@ -57,20 +58,20 @@ func (m *Machine) checkJoin(r *Join) error {
 
 // accepts: is there room for the member? An oversized group sheds those who
 // have not joined yet.
-func (m *Machine) accepts(g *group, memberID string) bool {
+func (g *group) accepts(memberID string, maxSize int) bool {
 	mb := g.byID[memberID]
 	switch g.state {
 	case PreparingRebalance:
-		return mb != nil && mb.join.waits || g.awaiting < m.o.MaxSize
+		return mb != nil && mb.join.waits || g.awaiting < maxSize
 	case CompletingRebalance, Stable:
-		return mb != nil || len(g.members) < m.o.MaxSize
+		return mb != nil || len(g.members) < maxSize
 	default:
 		return true
 	}
 }
 
 // joinNew serves a Join without a member id.
-func (m *Machine) joinNew(g *group, to Ticket, r *Join) {
+func (m membership) joinNew(g *group, to Ticket, r *Join) {
 	switch {
 	case r.InstanceID != nil && g.static[*r.InstanceID] != nil:
 		m.replaceStatic(g, g.static[*r.InstanceID], to, r)
@@ -86,7 +87,7 @@ func (m *Machine) joinNew(g *group, to Ticket, r *Join) {
 }
 
 // admit makes a new member, which begins a rebalance.
-func (m *Machine) admit(g *group, id string, to Ticket, r *Join) {
+func (m membership) admit(g *group, id string, to Ticket, r *Join) {
 	mb := &member{
 		id:          id,
 		instance:    r.InstanceID,
@@ -110,7 +111,7 @@ func (m *Machine) admit(g *group, id string, to Ticket, r *Join) {
 }
 
 // rejoin serves a Join with a member id.
-func (m *Machine) rejoin(g *group, to Ticket, r *Join) {
+func (m membership) rejoin(g *group, to Ticket, r *Join) {
 	if g.pending[r.MemberID] != nil {
 		if r.InstanceID != nil { // ids are held back from dynamic members only
 			m.reply(to, r.refused(ErrUnknownMember))
@@ -159,7 +160,7 @@ func (g *group) current(memberID string, instance *string) (*member, error) {
 
 // update takes over what a member says of itself, and lets its Join wait. An
 // earlier Join that still waits, on a connection the member gave up, ends.
-func (m *Machine) update(g *group, mb *member, to Ticket, r *Join) {
+func (m membership) update(g *group, mb *member, to Ticket, r *Join) {
 	g.offer(mb, -1)
 	mb.protocols, mb.rebalanceMs, mb.sessionMs = r.Protocols, r.RebalanceTimeoutMs, r.SessionTimeoutMs
 	g.offer(mb, 1)
@@ -169,7 +170,7 @@ func (m *Machine) update(g *group, mb *member, to Ticket, r *Join) {
 }
 
 // endJoin answers the member's Join, if one waits.
-func (m *Machine) endJoin(g *group, mb *member, a *JoinAnswer) bool {
+func (m membership) endJoin(g *group, mb *member, a *JoinAnswer) bool {
 	if !m.answer(&mb.join, a) {
 		return false
 	}
@@ -205,7 +206,7 @@ func (g *group) roster() []JoinedMember {
 // which came without a member id. In a stable group that is no reason for a
 // rebalance, as long as the protocol stays: the new member id is written, and
 // the member told of the generation that goes on (KIP-345, KIP-814).
-func (m *Machine) replaceStatic(g *group, mb *member, to Ticket, r *Join) {
+func (m membership) replaceStatic(g *group, mb *member, to Ticket, r *Join) {
 	old, oldLeader := *mb, g.leader
 	m.endJoin(g, mb, &JoinAnswer{Err: ErrFencedInstance, Generation: noGeneration, MemberID: mb.id})
 	m.answer(&mb.sync, &SyncAnswer{Err: ErrFencedInstance})
@@ -236,7 +237,7 @@ func (m *Machine) replaceStatic(g *group, mb *member, to Ticket, r *Join) {
 }
 
 // takeBackStatic undoes replaceStatic after its record could not be written.
-func (m *Machine) takeBackStatic(g *group, mb *member, old member, err error) {
+func (m membership) takeBackStatic(g *group, mb *member, old member, err error) {
 	a := g.joined(mb)
 	a.Err, a.MemberID, a.Members = err, "", nil
 	m.endJoin(g, mb, a)

@@ -39,10 +39,17 @@ const newMemberTimeoutMs = 5 * 60 * 1000
 
 // Machine coordinates the groups of one partition of __consumer_offsets.
 type Machine struct {
+	core
+	members membership
+	offsets offsetStore
+	check   timer // of offsets that may have expired
+}
+
+// core is what the halves of a machine share: the groups, time, and the effects of the step.
+type core struct {
 	o        Options
 	groups   map[string]*group
 	timers   timers
-	check    timer // of offsets that may have expired
 	inflight map[Token]func(error)
 	token    Token
 	order    int64 // of the last write; above every place in the loaded log
@@ -51,34 +58,27 @@ type Machine struct {
 	resigned bool
 }
 
+// membership is the half that knows who belongs to which group and generation.
+type membership struct{ *core }
+
+// offsetStore is the half that keeps what groups committed, and removes groups.
+type offsetStore struct{ *core }
+
 // NewMachine continues what the partition's log tells; a fresh Replay starts
 // from nothing. Every member has a whole session timeout from now on.
 func NewMachine(o Options, r *Replay, now int64) *Machine {
-	m := &Machine{o: o, groups: map[string]*group{}, inflight: map[Token]func(error){}, order: r.last, now: now}
-	m.check.fire = m.expireOffsets
+	m := &Machine{core: core{o: o, groups: map[string]*group{}, inflight: map[Token]func(error){}, order: r.last, now: now}}
+	m.members.core, m.offsets.core = &m.core, &m.core
+	m.check.fire = func() {
+		m.timers.arm(&m.check, m.now+max(o.RetentionCheckMs, 1))
+		m.offsets.expire()
+	}
 	m.timers.arm(&m.check, now+o.RetentionCheckMs)
 	for _, g := range r.finish(now) {
-		m.adopt(g)
+		m.groups[g.id] = g
+		m.members.adopt(g)
 	}
 	return m
-}
-
-// adopt takes over a loaded group.
-func (m *Machine) adopt(g *group) {
-	m.groups[g.id] = g
-	m.wire(g)
-	for _, mb := range g.members {
-		mb.session.fire = func() { m.memberExpired(g, mb) }
-		m.keepAlive(mb)
-	}
-	if len(g.members) > m.o.MaxSize {
-		m.prepareRebalance(g, "loaded group is over group.max.size")
-	}
-}
-
-func (m *Machine) wire(g *group) {
-	g.joinTimer.fire = func() { m.joinTimeout(g) }
-	g.syncTimer.fire = func() { m.syncTimeout(g) }
 }
 
 // Step takes in an event at a time (milliseconds since 1970, never falling) and
@@ -102,7 +102,7 @@ func (m *Machine) Step(now int64, ev Event) []Effect {
 			done(ev.Err)
 		}
 	case TopicsDeleted:
-		m.topicsDeleted(ev.Topics)
+		m.offsets.topicsDeleted(ev.Topics)
 	case Resigned:
 		m.resign()
 	default:
@@ -119,25 +119,25 @@ func (m *Machine) asked(to Ticket, r Request) {
 	}
 	switch r := r.(type) {
 	case *Join:
-		m.join(to, r)
+		m.members.join(to, r)
 	case *Sync:
-		m.sync(to, r)
+		m.members.sync(to, r)
 	case *Heartbeat:
-		m.reply(to, &HeartbeatAnswer{Err: m.heartbeat(r)})
+		m.reply(to, &HeartbeatAnswer{Err: m.members.heartbeat(r)})
 	case *Leave:
-		m.reply(to, m.leave(r))
+		m.reply(to, m.members.leave(r))
 	case *Commit:
-		m.commit(to, r)
+		m.offsets.commit(to, r)
 	case *Fetch:
-		m.reply(to, m.fetch(r))
+		m.reply(to, m.offsets.fetch(r))
 	case *DeleteOffsets:
-		m.deleteOffsets(to, r)
+		m.offsets.deleteOffsets(to, r)
 	case *Describe:
-		m.reply(to, m.describe(r))
+		m.reply(to, m.offsets.describe(r))
 	case *Delete:
-		m.delete(to, r)
+		m.offsets.delete(to, r)
 	case *List:
-		m.reply(to, m.list(r))
+		m.reply(to, m.offsets.list(r))
 	default:
 		panic(fmt.Sprintf("BUG: group: unhandled request %T", r))
 	}
@@ -183,11 +183,11 @@ func (m *Machine) tick() {
 	}
 }
 
-func (m *Machine) reply(to Ticket, a Answer) { m.out = append(m.out, Reply{To: to, Answer: a}) }
+func (m *core) reply(to Ticket, a Answer) { m.out = append(m.out, Reply{To: to, Answer: a}) }
 
 // write appends records and calls done, in a later step, when they are visible
 // or the write failed. It returns their place in the log's order.
-func (m *Machine) write(records []Record, done func(error)) (order int64) {
+func (m *core) write(records []Record, done func(error)) (order int64) {
 	m.token++
 	m.order++
 	m.inflight[m.token] = done
@@ -196,7 +196,7 @@ func (m *Machine) write(records []Record, done func(error)) (order int64) {
 }
 
 // answer ends a wait, if there is one, and says whether there was.
-func (m *Machine) answer(w *waiter, a Answer) bool {
+func (m *core) answer(w *waiter, a Answer) bool {
 	if !w.waits {
 		return false
 	}
@@ -222,7 +222,7 @@ func (m *Machine) resign() {
 	m.groups, m.timers = map[string]*group{}, timers{}
 }
 
-func (m *Machine) sorted() []*group {
+func (m *core) sorted() []*group {
 	groups := make([]*group, 0, len(m.groups))
 	for _, id := range slices.Sorted(maps.Keys(m.groups)) {
 		groups = append(groups, m.groups[id])
@@ -231,25 +231,37 @@ func (m *Machine) sorted() []*group {
 }
 
 // group finds a group, or makes it.
-func (m *Machine) group(id string) *group {
+func (m *core) group(id string) *group {
 	g := m.groups[id]
 	if g == nil {
 		g = newGroup(id, m.now)
-		m.wire(g)
+		membership{m}.adopt(g)
 		m.groups[id] = g
 	}
 	return g
 }
 
 // forget drops a group that no record knows and nobody uses.
-func (m *Machine) forget(g *group) {
+func (m *core) forget(g *group) {
 	if g.blank() {
 		m.unlist(g)
 	}
 }
 
-func (m *Machine) unlist(g *group) {
+func (m *core) unlist(g *group) {
 	if m.groups[g.id] == g {
 		delete(m.groups, g.id)
+	}
+}
+
+// keepAlive starts the member's session anew.
+func (m *core) keepAlive(mb *member) {
+	m.timers.arm(&mb.session, m.now+int64(mb.sessionMs))
+}
+
+func (m *core) dropPending(g *group, id string) {
+	if p := g.pending[id]; p != nil {
+		m.timers.disarm(&p.session)
+		delete(g.pending, id)
 	}
 }

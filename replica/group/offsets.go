@@ -15,7 +15,7 @@ const tombstonesPerAppend = 1000
 // if bury says so, the group itself. then, if not nil, hears how it went once
 // the tombstones are visible; after a failure the offsets, and the group, are
 // still there.
-func (m *Machine) dropOffsets(g *group, which []TopicPartition, bury bool, then func(error)) {
+func (m offsetStore) dropOffsets(g *group, which []TopicPartition, bury bool, then func(error)) {
 	for _, offsets := range g.txn {
 		for _, tp := range which {
 			delete(offsets, tp)
@@ -77,7 +77,7 @@ func firstError(a, b error) error {
 }
 
 // dropped ends dropOffsets.
-func (m *Machine) dropped(g *group, bury bool, err error, then func(error)) {
+func (m offsetStore) dropped(g *group, bury bool, err error, then func(error)) {
 	if err != nil {
 		m.o.Events.writeFailed(g.id, err)
 	}
@@ -93,7 +93,7 @@ func (m *Machine) dropped(g *group, bury bool, err error, then func(error)) {
 }
 
 // bury takes a group off the list.
-func (m *Machine) bury(g *group) {
+func (m offsetStore) bury(g *group) {
 	g.state = Dead
 	for _, id := range slices.Sorted(maps.Keys(g.pending)) {
 		m.dropPending(g, id)
@@ -121,17 +121,16 @@ func (g *group) ends(without []TopicPartition) bool {
 	return true
 }
 
-// expireOffsets removes what is past its retention, and groups that hold
+// expire removes what is past its retention, and groups that hold
 // nothing. It comes every offsets.retention.check.interval.ms.
-func (m *Machine) expireOffsets() {
-	m.timers.arm(&m.check, m.now+max(m.o.RetentionCheckMs, 1))
+func (m offsetStore) expire() {
 	for _, g := range m.sorted() {
 		m.clean(g, g.expired(m.now, m.o.OffsetsRetentionMs))
 	}
 }
 
 // clean drops offsets of a group in the background.
-func (m *Machine) clean(g *group, which []TopicPartition) {
+func (m offsetStore) clean(g *group, which []TopicPartition) {
 	ends := g.ends(which)
 	if g.state == Dead || len(which) == 0 && !ends {
 		return
@@ -177,7 +176,7 @@ func (g *group) expired(now, retentionMs int64) []TopicPartition {
 }
 
 // topicsDeleted drops the offsets of topics that are gone, in every group.
-func (m *Machine) topicsDeleted(topics []string) {
+func (m offsetStore) topicsDeleted(topics []string) {
 	gone := make(map[string]struct{}, len(topics))
 	for _, t := range topics {
 		gone[t] = struct{}{}
@@ -209,7 +208,7 @@ func (m *Machine) topicsDeleted(topics []string) {
 
 // deleteOffsets removes offsets on an operator's behalf, unless a member
 // subscribes to their topic.
-func (m *Machine) deleteOffsets(to Ticket, r *DeleteOffsets) {
+func (m offsetStore) deleteOffsets(to Ticket, r *DeleteOffsets) {
 	g := m.groups[r.Group]
 	if g == nil || g.state == Dead {
 		m.reply(to, r.refused(ErrGroupNotFound))

@@ -2,8 +2,21 @@
 
 package group
 
+// adopt readies a new or loaded group to be stepped.
+func (m membership) adopt(g *group) {
+	g.joinTimer.fire = func() { m.joinTimeout(g) }
+	g.syncTimer.fire = func() { m.syncTimeout(g) }
+	for _, mb := range g.members {
+		mb.session.fire = func() { m.memberExpired(g, mb) }
+		m.keepAlive(mb)
+	}
+	if len(g.members) > m.o.MaxSize {
+		m.prepareRebalance(g, "loaded group is over group.max.size")
+	}
+}
+
 // rebalance begins one unless one is already waiting for joins, or the group is Dead.
-func (m *Machine) rebalance(g *group, why string) {
+func (m membership) rebalance(g *group, why string) {
 	if m.resigned {
 		return
 	}
@@ -14,7 +27,7 @@ func (m *Machine) rebalance(g *group, why string) {
 
 // prepareRebalance waits for every member to join the next generation. From
 // Empty it waits group.initial.rebalance.delay.ms for more to come.
-func (m *Machine) prepareRebalance(g *group, why string) {
+func (m membership) prepareRebalance(g *group, why string) {
 	if g.state == CompletingRebalance {
 		m.resetAssignments(g, ErrRebalanceInProgress)
 	}
@@ -37,7 +50,7 @@ func (m *Machine) prepareRebalance(g *group, why string) {
 
 // joinTimeout: whoever has not joined by now stays out. While the first
 // members of a group gather, each newcomer extends the wait.
-func (m *Machine) joinTimeout(g *group) {
+func (m membership) joinTimeout(g *group) {
 	if g.state != PreparingRebalance {
 		return
 	}
@@ -53,7 +66,7 @@ func (m *Machine) joinTimeout(g *group) {
 }
 
 // completeJoinIfAll completes the rebalance when there is nobody left to wait for.
-func (m *Machine) completeJoinIfAll(g *group) {
+func (m membership) completeJoinIfAll(g *group) {
 	if g.state == PreparingRebalance && !g.initial && g.allJoined() {
 		m.completeJoin(g)
 	}
@@ -61,7 +74,7 @@ func (m *Machine) completeJoinIfAll(g *group) {
 
 // completeJoin begins the next generation with those who joined. Static members
 // keep their place though they are late.
-func (m *Machine) completeJoin(g *group) {
+func (m membership) completeJoin(g *group) {
 	m.timers.disarm(&g.joinTimer)
 	for i := 0; i < len(g.members); {
 		if mb := g.members[i]; !mb.join.waits && mb.instance == nil {
@@ -96,7 +109,7 @@ func (m *Machine) completeJoin(g *group) {
 }
 
 // emptied writes that the last member is gone.
-func (m *Machine) emptied(g *group) {
+func (m membership) emptied(g *group) {
 	g.protocol = nil
 	g.learnTopics()
 	g.enter(Empty, m.now)
@@ -122,14 +135,9 @@ func (g *group) electJoined() bool {
 	return false
 }
 
-// keepAlive starts the member's session anew.
-func (m *Machine) keepAlive(mb *member) {
-	m.timers.arm(&mb.session, m.now+int64(mb.sessionMs))
-}
-
 // memberExpired: the session ran out. One that waits for an answer of ours is
 // alive, except a newcomer that has waited five minutes.
-func (m *Machine) memberExpired(g *group, mb *member) {
+func (m membership) memberExpired(g *group, mb *member) {
 	if !mb.isNew && (mb.join.waits || mb.sync.waits) {
 		return
 	}
@@ -138,21 +146,14 @@ func (m *Machine) memberExpired(g *group, mb *member) {
 }
 
 // pendingExpired: the id that was given out was not used in time.
-func (m *Machine) pendingExpired(g *group, p *pending) {
+func (m membership) pendingExpired(g *group, p *pending) {
 	m.dropPending(g, p.id)
 	m.completeJoinIfAll(g)
 	m.forget(g)
 }
 
-func (m *Machine) dropPending(g *group, id string) {
-	if p := g.pending[id]; p != nil {
-		m.timers.disarm(&p.session)
-		delete(g.pending, id)
-	}
-}
-
 // remove takes a member out and answers what it waits for.
-func (m *Machine) remove(g *group, mb *member) {
+func (m membership) remove(g *group, mb *member) {
 	m.endJoin(g, mb, &JoinAnswer{Err: ErrUnknownMember, Generation: noGeneration})
 	m.answer(&mb.sync, &SyncAnswer{Err: ErrUnknownMember})
 	m.timers.disarm(&mb.session)
@@ -160,7 +161,7 @@ func (m *Machine) remove(g *group, mb *member) {
 }
 
 // removeAndRebalance lets the others share what the member leaves.
-func (m *Machine) removeAndRebalance(g *group, mb *member, why string) {
+func (m membership) removeAndRebalance(g *group, mb *member, why string) {
 	m.remove(g, mb)
 	m.rebalance(g, why)
 	m.completeJoinIfAll(g)
@@ -168,7 +169,7 @@ func (m *Machine) removeAndRebalance(g *group, mb *member, why string) {
 
 // syncTimeout: members that joined but never asked for their assignment are
 // taken out, lest they block the next rebalance.
-func (m *Machine) syncTimeout(g *group) {
+func (m membership) syncTimeout(g *group) {
 	if g.unsynced == 0 || g.state != CompletingRebalance && g.state != Stable {
 		return
 	}
@@ -184,7 +185,7 @@ func (m *Machine) syncTimeout(g *group) {
 }
 
 // endSyncWait: nobody's Sync of this generation is waited for any more.
-func (m *Machine) endSyncWait(g *group) {
+func (m membership) endSyncWait(g *group) {
 	for _, mb := range g.members {
 		mb.unsynced = false
 	}
@@ -193,7 +194,7 @@ func (m *Machine) endSyncWait(g *group) {
 }
 
 // resetAssignments takes the assignments back and tells err to those who wait for theirs.
-func (m *Machine) resetAssignments(g *group, err error) {
+func (m membership) resetAssignments(g *group, err error) {
 	for _, mb := range g.members {
 		mb.assignment = nil
 		if m.answer(&mb.sync, &SyncAnswer{Err: err}) {

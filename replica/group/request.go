@@ -242,16 +242,35 @@ type Delete struct{ Group string }
 // DeleteAnswer answers a *Delete.
 type DeleteAnswer struct{ Err error }
 
-func (r *Join) GroupID() string          { return r.Group }
-func (r *Sync) GroupID() string          { return r.Group }
-func (r *Heartbeat) GroupID() string     { return r.Group }
-func (r *Leave) GroupID() string         { return r.Group }
-func (r *Commit) GroupID() string        { return r.Group }
-func (r *Fetch) GroupID() string         { return r.Group }
+// GroupID is for Request.
+func (r *Join) GroupID() string { return r.Group }
+
+// GroupID is for Request.
+func (r *Sync) GroupID() string { return r.Group }
+
+// GroupID is for Request.
+func (r *Heartbeat) GroupID() string { return r.Group }
+
+// GroupID is for Request.
+func (r *Leave) GroupID() string { return r.Group }
+
+// GroupID is for Request.
+func (r *Commit) GroupID() string { return r.Group }
+
+// GroupID is for Request.
+func (r *Fetch) GroupID() string { return r.Group }
+
+// GroupID is for Request.
 func (r *DeleteOffsets) GroupID() string { return r.Group }
-func (r *Describe) GroupID() string      { return r.Group }
-func (r *Delete) GroupID() string        { return r.Group }
-func (r *List) GroupID() string          { return "" }
+
+// GroupID is for Request.
+func (r *Describe) GroupID() string { return r.Group }
+
+// GroupID is for Request.
+func (r *Delete) GroupID() string { return r.Group }
+
+// GroupID is for Request.
+func (r *List) GroupID() string { return "" }
 
 func (*JoinAnswer) answer()          {}
 func (*SyncAnswer) answer()          {}

@@ -6,7 +6,7 @@ import "errors"
 
 // sync hands a member its assignment once the leader has brought them all and
 // they are written.
-func (m *Machine) sync(to Ticket, r *Sync) {
+func (m membership) sync(to Ticket, r *Sync) {
 	g := m.groups[r.Group]
 	if g == nil {
 		m.reply(to, r.refused(ErrUnknownMember))
@@ -58,7 +58,7 @@ func differs(given, holds *string) bool {
 }
 
 // synced: the member's Sync of this generation has come.
-func (m *Machine) synced(g *group, mb *member) {
+func (m membership) synced(g *group, mb *member) {
 	g.setSynced(mb)
 	if g.unsynced == 0 {
 		m.timers.disarm(&g.syncTimer)
@@ -68,7 +68,7 @@ func (m *Machine) synced(g *group, mb *member) {
 // storeAssignments writes what the leader assigned, nothing to those it did not
 // mention. The group is stable when the record is visible, unless a rebalance
 // began meanwhile.
-func (m *Machine) storeAssignments(g *group, r *Sync) {
+func (m membership) storeAssignments(g *group, r *Sync) {
 	assigned := make(map[string][]byte, len(r.Assignments))
 	for _, a := range r.Assignments {
 		assigned[a.MemberID] = a.Data
@@ -104,7 +104,7 @@ func groupWriteError(err error) error {
 }
 
 // heartbeat keeps a session alive and tells the member whether to join again.
-func (m *Machine) heartbeat(r *Heartbeat) error {
+func (m membership) heartbeat(r *Heartbeat) error {
 	g := m.groups[r.Group]
 	if g == nil {
 		return ErrUnknownMember
@@ -127,7 +127,7 @@ func (m *Machine) heartbeat(r *Heartbeat) error {
 }
 
 // leave takes members out, each by itself.
-func (m *Machine) leave(r *Leave) Answer {
+func (m membership) leave(r *Leave) Answer {
 	g := m.groups[r.Group]
 	if g == nil {
 		return &LeaveAnswer{Errs: repeat(ErrUnknownMember, len(r.Members))}
@@ -143,7 +143,7 @@ func (m *Machine) leave(r *Leave) Answer {
 	return a
 }
 
-func (m *Machine) leaveOne(g *group, l Leaver) error {
+func (m membership) leaveOne(g *group, l Leaver) error {
 	if l.MemberID != "" && g.pending[l.MemberID] != nil {
 		m.dropPending(g, l.MemberID)
 		m.completeJoinIfAll(g)
