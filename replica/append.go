@@ -131,7 +131,7 @@ func (r *AppendRequest) place() {
 			r.answered()
 		case part.entry.taken:
 			part.entry.taken = false
-			part.Partition.turn()
+			part.Partition.turn.begin()
 		}
 	}
 	r.answered()
@@ -160,12 +160,12 @@ type expiry struct {
 	part *AppendPart
 }
 
-func (x *expiry) step(p *Partition) {
+func (x *expiry) step(t *Turn) {
 	if e := &x.part.entry; e.list != nil {
 		e.list.remove(e)
-		p.answer(e, ErrTimedOut)
+		t.answer(e, ErrTimedOut)
 	}
 	x.part.req.answered()
 }
 
-func (x *expiry) fail(p *Partition, _ error) { x.part.req.answered() }
+func (x *expiry) fail(*Turn, error) { x.part.req.answered() }

@@ -26,7 +26,7 @@ type Entry struct {
 }
 
 // Enter lets e run in a turn of p. Any goroutine may call it; steps entered
-// from one goroutine with room to be had run in order.
+// from one goroutine run in order as long as there is room for them.
 func (p *Partition) Enter(e *Entry) {
 	e.p, e.node, e.room = p, node{do: e}, 0
 	if e.Reserve > 0 && p.Err() == nil && p.dir.Err() == nil {
@@ -41,27 +41,18 @@ func (p *Partition) Enter(e *Entry) {
 	p.send(&e.node)
 }
 
-func (e *Entry) step(p *Partition) {
-	t := &p.hosted
+func (e *Entry) step(t *Turn) {
 	t.room = e.room
 	e.room = 0
 	e.Run(t, e)
 	// e may have been entered again: only the turn knows what is left.
-	p.giveBack(room{internal: t.room})
+	t.giveBack(room{internal: t.room})
 	t.room = 0
 }
 
-func (e *Entry) fail(p *Partition, _ error) { e.step(p) } // Turn.Err tells
+func (e *Entry) fail(t *Turn, _ error) { e.step(t) } // Turn.Err tells
 
-// Turn is what a hosted step may do with its partition. There is one for each
-// partition; it may be kept, and used within Run and visible callbacks only.
-type Turn struct {
-	p    *Partition
-	room int64     // reserved by the step that runs and not used so far
-	free *internal // appends to be used again
-}
-
-// internal is a coordinator's append.
+// internal is a hosted step's append.
 type internal struct {
 	entry
 	turn    *Turn
@@ -69,7 +60,7 @@ type internal struct {
 	after   *internal
 }
 
-// Partition is where the step runs.
+// Partition is whose turn it is.
 func (t *Turn) Partition() *Partition { return t.p }
 
 // Now is the time in Unix milliseconds.
@@ -80,8 +71,8 @@ func (t *Turn) Epoch() engine.Epoch { return t.p.LeaderEpoch() }
 
 // Err is why the partition takes no appends any more; nil while it does.
 func (t *Turn) Err() error {
-	if t.p.leaving != nil {
-		return t.p.leaving
+	if t.leaving != nil {
+		return t.leaving
 	}
 	return t.p.Err()
 }

@@ -34,15 +34,15 @@ func (e *entry) bind(who answerer, batches []byte, origin engine.Origin, acks in
 }
 
 // step stages the append; the turn writes all that were staged at once.
-func (e *entry) step(p *Partition) {
-	if err := p.accepts(e.acks); err != nil {
-		p.answer(e, err)
+func (e *entry) step(t *Turn) {
+	if err := t.accepts(e.acks); err != nil {
+		t.answer(e, err)
 		return
 	}
-	p.stage(e)
+	t.stage(e)
 }
 
-func (e *entry) fail(p *Partition, err error) { p.answer(e, err) }
+func (e *entry) fail(t *Turn, err error) { t.answer(e, err) }
 
 // waitList holds entries that wait for an offset, least need first.
 type waitList struct{ head, tail *entry }

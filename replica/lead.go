@@ -187,7 +187,9 @@ func (s *Set) Lead(l Leadership) error {
 	p.dir, p.place = s.o.Dirs[place], place
 	log, err := p.dir.Create(l.Topic, l.ID.Topic, l.ID.Index, l.Config)
 	if err == nil {
-		err = p.attach(log)
+		p.queue.hold()
+		err = p.turn.attach(log)
+		p.release()
 	}
 	if err != nil {
 		return storageError(err)
@@ -202,10 +204,9 @@ func (s *Set) newPartition(l Leadership) *Partition {
 	p.hw.Store(-1)
 	p.lead.Store(l.state())
 	p.config.Store(l.Config)
-	p.hosted.p = p
 	p.durableOp.do, p.openOp.do, p.tickOp.do = &p.durableOp, &p.openOp, &p.tickOp
-	p.turnTask.p = p
-	p.turnFunc, p.workFunc = p.turnTask.Run, p.work
+	t := &p.turn
+	t.p, t.task.t, t.drainAll, t.workAll = p, t, t.drain, t.work
 	s.mu.Lock()
 	p.home = s.o.Homes[s.homes%len(s.o.Homes)]
 	s.homes++
@@ -269,8 +270,9 @@ type leadOp struct {
 	done   chan error
 }
 
-func (o *leadOp) step(p *Partition) {
-	if err := p.Err(); err != nil {
+func (o *leadOp) step(t *Turn) {
+	p := t.p
+	if err := t.Err(); err != nil {
 		o.done <- err
 		return
 	}
@@ -278,8 +280,8 @@ func (o *leadOp) step(p *Partition) {
 		o.done <- fmt.Errorf("%w: %d for %v, which is at %d", ErrStaleEpoch, o.next.epoch, p.id, now)
 		return
 	}
-	p.write() // with the old epoch
-	p.park(func() {
+	t.write() // with the old epoch
+	t.park(func() {
 		log := p.log.Load()
 		err := log.BeginEpoch(o.next.epoch)
 		if err == nil {
@@ -287,15 +289,15 @@ func (o *leadOp) step(p *Partition) {
 			p.lead.Store(o.next)
 			p.config.Store(o.config)
 			log.SetConfig(o.config)
-			p.followers, p.shaken = nil, true
+			t.followers, t.shaken = nil, true
 			p.set.o.Events.led(p.id, o.next.epoch, o.next.start)
 		}
-		p.checkDir()
+		t.checkDir()
 		o.done <- err
 	})
 }
 
-func (o *leadOp) fail(_ *Partition, err error) { o.done <- err }
+func (o *leadOp) fail(_ *Turn, err error) { o.done <- err }
 
 // Stop ends a replica; with remove its log is deleted. What waits or comes
 // later fails with ErrNotLeader, or ErrDeleted. Slow: any goroutine but a loop.
@@ -310,6 +312,12 @@ func (s *Set) Stop(id meta.Partition, remove bool) error {
 	s.table.put(id, p.topicID, nil)
 	s.mu.Unlock()
 	err := p.stop(&stopOp{err: errLeft(remove), remove: remove})
+	if err == nil && !remove { // its log may be led again
+		s.mu.Lock()
+		s.known[id] = located{place: p.place, found: dir.Found{
+			Topic: id.Topic, Partition: id.Index, ID: p.topicID, Name: id.String(), Known: true}}
+		s.mu.Unlock()
+	}
 	s.o.Events.stopped(id, remove)
 	return err
 }
@@ -339,14 +347,14 @@ func (s *Set) Configure(topic string, c *engine.Config) {
 // configOp hands the newest settings to the log.
 type configOp struct{ node }
 
-func (o *configOp) step(p *Partition) {
-	if log := p.log.Load(); log != nil {
-		p.write() // staged under the old ones
-		log.SetConfig(p.config.Load())
+func (o *configOp) step(t *Turn) {
+	if log := t.p.log.Load(); log != nil {
+		t.write() // staged under the old ones
+		log.SetConfig(t.p.config.Load())
 	}
 }
 
-func (o *configOp) fail(*Partition, error) {}
+func (o *configOp) fail(*Turn, error) {}
 
 // Close ends all turns: what waits or comes later fails with ErrClosed. The logs
 // stay open; their directories close them. Any goroutine but a loop.

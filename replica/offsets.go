@@ -130,8 +130,8 @@ type askOp struct {
 	f func(error)
 }
 
-func (o *askOp) step(p *Partition)            { p.set.o.Pool(func() { o.f(p.Err()) }) }
-func (o *askOp) fail(p *Partition, err error) { p.set.o.Pool(func() { o.f(err) }) }
+func (o *askOp) step(t *Turn)            { t.p.set.o.Pool(func() { o.f(t.p.Err()) }) }
+func (o *askOp) fail(t *Turn, err error) { t.p.set.o.Pool(func() { o.f(err) }) }
 
 // TrimTo moves the log start up to offset (DeleteRecords); -1 stands for the
 // high watermark. done runs once on home with the log start there is then.
@@ -148,34 +148,35 @@ type trimOp struct {
 	done func(engine.Offset, error)
 }
 
-func (o *trimOp) step(p *Partition) {
-	if err := p.Err(); err != nil {
-		o.fail(p, err)
+func (o *trimOp) step(t *Turn) {
+	p := t.p
+	if err := t.Err(); err != nil {
+		o.fail(t, err)
 		return
 	}
-	p.write()
-	p.advance()
+	t.write()
+	t.advance()
 	hw := p.HighWatermark()
 	if o.to == -1 {
 		o.to = hw
 	}
 	switch {
 	case !p.config.Load().Delete:
-		o.fail(p, fmt.Errorf("%w: %v", ErrPolicyViolation, p.id))
+		o.fail(t, fmt.Errorf("%w: %v", ErrPolicyViolation, p.id))
 	case o.to < 0 || o.to > hw:
-		o.fail(p, fmt.Errorf("%w: %d of %v, whose high watermark is %d", engine.ErrOffsetOutOfRange, o.to, p.id, hw))
+		o.fail(t, fmt.Errorf("%w: %d of %v, whose high watermark is %d", engine.ErrOffsetOutOfRange, o.to, p.id, hw))
 	default:
-		p.park(func() {
+		t.park(func() {
 			log := p.log.Load()
 			var err error
 			if o.to > log.Start() {
 				err = storageError(log.TrimTo(o.to))
 			}
-			p.checkDir()
+			t.checkDir()
 			start := log.Start()
 			post(o.home, func() { o.done(start, err) })
 		})
 	}
 }
 
-func (o *trimOp) fail(_ *Partition, err error) { post(o.home, func() { o.done(-1, err) }) }
+func (o *trimOp) fail(_ *Turn, err error) { post(o.home, func() { o.done(-1, err) }) }

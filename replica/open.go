@@ -24,8 +24,8 @@ type openOp struct {
 	queued atomic.Bool
 }
 
-func (o *openOp) step(*Partition)        { o.queued.Store(false) } // the turn has opened it by now, or failed to
-func (o *openOp) fail(*Partition, error) { o.queued.Store(false) }
+func (o *openOp) step(*Turn)        { o.queued.Store(false) } // the turn has opened it by now, or failed to
+func (o *openOp) fail(*Turn, error) { o.queued.Store(false) }
 
 // askOpen has the log opened, from any goroutine.
 func (p *Partition) askOpen() {
@@ -35,22 +35,24 @@ func (p *Partition) askOpen() {
 }
 
 // open opens the log and begins the epoch. It is parked work.
-func (p *Partition) open() {
+func (t *Turn) open() {
+	p := t.p
 	log, err := p.source.log, error(nil)
 	if log == nil {
 		log, err = p.dir.Load(p.source.found, p.config.Load())
 	}
 	if err == nil {
-		err = p.attach(log)
+		err = t.attach(log)
 	}
 	if err != nil {
-		p.goOffline(fmt.Errorf("%w: opening %v: %w", ErrStorage, p.id, err))
+		t.goOffline(fmt.Errorf("%w: opening %v: %w", ErrStorage, p.id, err))
 	}
 }
 
 // attach begins the leader epoch in an opened log and lets it serve. The caller
 // has the turn, or is alone with p, and may wait for the disk.
-func (p *Partition) attach(log *dir.Log) error {
+func (t *Turn) attach(log *dir.Log) error {
+	p := t.p
 	p.source = source{}
 	lead := *p.lead.Load()
 	if err := log.BeginEpoch(lead.epoch); err != nil {
@@ -60,55 +62,58 @@ func (p *Partition) attach(log *dir.Log) error {
 	log.OnDurable = p.onDurable
 	lead.start = log.End()
 	p.lead.Store(&lead)
-	p.durable = log.DurableEnd()
-	p.hw.Store(int64(p.firstWatermark(log)))
+	t.durable = log.DurableEnd()
+	p.hw.Store(int64(t.firstWatermark(log)))
 	p.log.Store(log)
-	p.advance()
-	p.shaken = true // whoever waited for the opening looks again
+	t.advance()
+	t.shaken = true // whoever waited for the opening looks again
 	p.set.o.Events.led(p.id, lead.epoch, lead.start)
 	return nil
 }
 
 // firstWatermark is the checkpointed high watermark, kept within the log. What
 // is committed above it is found out by advance.
-func (p *Partition) firstWatermark(log *dir.Log) engine.Offset {
+func (t *Turn) firstWatermark(log *dir.Log) engine.Offset {
+	p := t.p
 	hw, _ := p.dir.HighWatermark(p.id.Topic, p.id.Index)
-	return max(log.Start(), min(engine.Offset(hw), p.durable))
+	return max(log.Start(), min(engine.Offset(hw), t.durable))
 }
 
 // checkDir takes the partition offline when its directory or log was fenced.
-func (p *Partition) checkDir() {
+func (t *Turn) checkDir() {
+	p := t.p
 	err := p.dir.Err()
 	if log := p.log.Load(); err == nil && log != nil {
 		err = log.Err()
 	}
 	if err != nil && p.Err() == nil {
-		p.goOffline(fmt.Errorf("%w: %w", ErrStorage, err))
+		t.goOffline(fmt.Errorf("%w: %w", ErrStorage, err))
 	}
 }
 
 // goOffline makes everything answer err from now on. The partition stays in the
 // Set, as a replica on a failed directory does.
-func (p *Partition) goOffline(err error) {
-	p.down.Store(&err)
-	p.refuseWaiting(err)
-	p.shaken = true
-	p.set.o.Events.offline(p.id, err)
+func (t *Turn) goOffline(err error) {
+	t.p.down.Store(&err)
+	t.refuseWaiting(err)
+	t.shaken = true
+	t.p.set.o.Events.offline(t.p.id, err)
 }
 
 // refuseWaiting answers everything that stands in a list.
-func (p *Partition) refuseWaiting(err error) {
-	for _, list := range [...]*waitList{&p.staged, &p.local, &p.quorum} {
+func (t *Turn) refuseWaiting(err error) {
+	for _, list := range [...]*waitList{&t.staged, &t.local, &t.quorum} {
 		for e := list.first(); e != nil; e = list.first() {
-			p.answer(e, err)
+			t.answer(e, err)
 		}
 	}
-	p.giveBack(p.held.upTo(1<<63 - 1))
+	t.giveBack(t.held.upTo(1<<63 - 1))
 }
 
 // accepts says whether an append may be tried.
-func (p *Partition) accepts(acks int16) error {
-	if err := p.Err(); err != nil {
+func (t *Turn) accepts(acks int16) error {
+	p := t.p
+	if err := t.Err(); err != nil {
 		return err
 	}
 	if lead := p.lead.Load(); acks == AcksAll && lead.short() {
@@ -137,36 +142,32 @@ type stopOp struct {
 	done   chan error
 }
 
-func (o *stopOp) step(p *Partition) {
-	p.write()
-	p.advance()
-	p.leaving = o.err
+func (o *stopOp) step(t *Turn) {
+	p := t.p
+	t.write()
+	t.advance()
+	broken := p.Err()
+	t.leaving, t.shaken = o.err, true
 	p.down.Store(&o.err)
-	p.refuseWaiting(o.err)
-	p.shaken = true
+	t.refuseWaiting(o.err)
 	log := p.log.Load()
-	switch {
-	case log == nil && p.source.log != nil:
+	if log == nil {
 		log = p.source.log // loaded by Start and never asked for
-	case log == nil:
-		o.done <- nil
-		return
 	}
-	if o.keep {
+	switch {
+	case o.keep, log == nil && !o.remove:
 		o.done <- nil
-		return
+	case log == nil: // it could not be opened, so it cannot be removed
+		o.done <- broken
+	case o.remove:
+		t.park(func() { o.done <- p.dir.Remove(log) })
+	default:
+		t.park(func() { o.done <- log.Close(true) })
 	}
-	p.park(func() {
-		if o.remove {
-			o.done <- p.dir.Remove(log)
-		} else {
-			o.done <- log.Close(true)
-		}
-	})
 }
 
 // fail: it has been stopped already.
-func (o *stopOp) fail(_ *Partition, err error) {
+func (o *stopOp) fail(_ *Turn, err error) {
 	if errors.Is(err, o.err) {
 		err = nil
 	}

@@ -30,27 +30,11 @@ type Partition struct {
 	hw       atomic.Int64
 	watchers watchList
 
-	// What follows belongs to the holder of the turn.
-	rest      *node    // taken from the queue and not yet done
-	staged    waitList // appends the next write takes, in order
-	local     waitList // acks=1: wait for the durable end
-	quorum    waitList // acks=-1: wait for the high watermark
-	durable   engine.Offset
-	followers followers
-	marks     marks
-	held      held
-	moved     bool   // the high watermark or the log end moved: watchers are due
-	shaken    bool   // more than that changed: every watcher is due
-	parked    func() // file work that ends this stretch of the turn
-	leaving   error  // set by the last operation; later ones fail with it
-	hosted    Turn
+	turn Turn
 
 	durableOp durableOp
 	openOp    openOp
 	tickOp    tickOp
-	turnTask  turnTask
-	turnFunc  func() // turnTask's Run as a function, made once
-	workFunc  func() // runs parked, made once
 }
 
 // leadership is what the controller said last. It is immutable.

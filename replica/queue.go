@@ -7,10 +7,10 @@ import "sync/atomic"
 // operation is something done in a turn of a partition.
 type operation interface {
 	// step does it. It may call Partition.park for file work.
-	step(p *Partition)
+	step(t *Turn)
 	// fail is called instead of step once the partition has been deleted or
 	// stopped. It too runs in the turn.
-	fail(p *Partition, err error)
+	fail(t *Turn, err error)
 }
 
 // node is an operation's place in a queue. It belongs to whoever owns the
@@ -34,6 +34,9 @@ type queue struct {
 }
 
 func (q *queue) init() { q.head.Store(&idle) }
+
+// hold takes the turn of a queue that nobody else knows yet.
+func (q *queue) hold() { q.head.Store(nil) }
 
 // push adds n. It reports true when the queue was idle: the caller then has the
 // turn and must see to it that the queue is drained.

@@ -60,7 +60,10 @@ type ReadPart struct {
 // It takes no turn, never waits and, when its slices have grown, allocates
 // nothing. Spans of an earlier Read must have been released.
 func (s *Set) Read(r *ReadRequest) (bytes int) {
-	r.state.Store(watchNone)
+	if r.state.Load() != watchNone { // woken, and not taken out everywhere
+		r.unlink()
+		r.state.Store(watchNone)
+	}
 	left, minOne := r.MaxBytes, true
 	for i := range r.Parts {
 		part := &r.Parts[i]
@@ -135,18 +138,26 @@ func (part *ReadPart) read(r *ReadRequest, maxBytes int, minOne bool) error {
 		return nil
 	}
 	// The ends come before the bytes: what is appended meanwhile is news.
-	part.HighWatermark, part.LastStable = p.HighWatermark(), p.LastStable()
-	limit := p.limit(r)
+	end := log.End()
+	part.HighWatermark = p.HighWatermark()
+	part.LastStable = log.LastStable(part.HighWatermark)
+	limit := part.HighWatermark
+	switch {
+	case r.Replica >= 0:
+		limit = end
+	case r.ReadCommitted:
+		limit = part.LastStable
+	}
 	part.seen = limit
 	view := log.View()
 	part.LogStart = log.Start()
-	if part.Offset < part.LogStart || part.Offset > log.End() {
-		return fmt.Errorf("%w: %d of %v, which has %d to %d", engine.ErrOffsetOutOfRange, part.Offset, p.id, part.LogStart, log.End())
+	if part.Offset < part.LogStart || part.Offset > end {
+		return fmt.Errorf("%w: %d of %v, which has %d to %d", engine.ErrOffsetOutOfRange, part.Offset, p.id, part.LogStart, end)
 	}
 	if part.LastFetchedEpoch >= 0 && part.diverges(log) {
 		return nil
 	}
-	if part.Offset >= limit {
+	if part.Offset >= limit || maxBytes == 0 && !minOne {
 		return nil
 	}
 	return part.fill(r, view, limit, maxBytes, minOne)

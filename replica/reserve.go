@@ -76,16 +76,6 @@ type room struct{ client, internal int64 }
 
 func (m *room) add(n room) { m.client, m.internal = m.client+n.client, m.internal+n.internal }
 
-// giveBack returns room to the directory.
-func (p *Partition) giveBack(m room) {
-	if m.client > 0 {
-		p.dir.Unreserve(m.client)
-	}
-	if m.internal > 0 {
-		p.dir.UnreserveInternal(m.internal)
-	}
-}
-
 // heldMax bounds how many writes' rooms are told apart.
 const heldMax = 64
 

@@ -32,22 +32,22 @@ func (o *tickOp) push(p *Partition) {
 	}
 }
 
-func (o *tickOp) step(p *Partition) {
+func (o *tickOp) step(t *Turn) {
 	o.queued.Store(false)
-	p.checkDir()
-	if p.Err() != nil {
+	t.checkDir()
+	if t.Err() != nil {
 		return
 	}
-	p.write()
-	p.advance()
-	p.park(p.expire)
+	t.write()
+	t.advance()
+	t.park(t.expire)
 }
 
-func (o *tickOp) fail(*Partition, error) { o.queued.Store(false) }
+func (o *tickOp) fail(*Turn, error) { o.queued.Store(false) }
 
 // expire applies retention. It is parked work.
-func (p *Partition) expire() {
-	log, now := p.log.Load(), p.set.o.Now()
+func (t *Turn) expire() {
+	p, log, now := t.p, t.p.log.Load(), t.p.set.o.Now()
 	removed, err := log.Expire(now, p.HighWatermark())
 	if removed > 0 {
 		p.set.o.Events.expired(p.id, removed)
@@ -57,7 +57,7 @@ func (p *Partition) expire() {
 	}
 	if err != nil {
 		p.set.o.Events.expireFailed(p.id, err)
-		p.checkDir()
+		t.checkDir()
 	}
 	log.CloseIdle()
 }

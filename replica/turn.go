@@ -16,183 +16,229 @@ const (
 	turnBytes = 1 << 20
 )
 
-// turnTask goes on with a turn on the partition's home.
-type turnTask struct{ p *Partition }
+// Turn is the right to work on a partition and what only its holder may touch.
+// Every partition has one; it passes from hand to hand. A hosted step gets it to
+// append with, may keep the pointer, and uses it within Run and visible only.
+type Turn struct {
+	p *Partition
 
-func (t *turnTask) Run() { t.p.turn() }
+	rest      *node    // taken from the queue and not yet done
+	staged    waitList // appends the next write takes, in order
+	local     waitList // acks=1: wait for the durable end
+	quorum    waitList // acks=-1: wait for the high watermark
+	durable   engine.Offset
+	followers followers
+	marks     marks
+	held      held
+	moved     bool      // the high watermark or the log end moved: watchers are due
+	shaken    bool      // more than that changed: every watcher is due
+	parked    func()    // file work that ends this stretch
+	leaving   error     // set by the last operation; later ones fail with it
+	room      int64     // reserved by the hosted step that runs, and not used so far
+	free      *internal // hosted appends to be used again
+
+	task     turnTask
+	drainAll func() // drain as a value, made once
+	workAll  func() // work as a value, made once
+}
+
+// turnTask goes on with a turn on the partition's home.
+type turnTask struct{ t *Turn }
+
+func (k *turnTask) Run() { k.t.begin() }
 
 // enter pushes an operation from a loop and drains if the partition was idle.
 func (p *Partition) enter(n *node) {
 	if p.queue.push(n) {
-		p.turn()
+		p.turn.begin()
 	}
 }
 
 // send pushes an operation from any goroutine: the home drains.
 func (p *Partition) send(n *node) {
 	if p.queue.push(n) {
-		p.home.Post(&p.turnTask)
+		p.home.Post(&p.turn.task)
 	}
 }
 
-// turn begins a stretch of the turn that the caller took: here, or on the
+// release gives up a turn that was not begun by a push: the home drains what came meanwhile.
+func (p *Partition) release() {
+	if !p.queue.leave() {
+		p.home.Post(&p.turn.task)
+	}
+}
+
+// begin begins a stretch of the turn that the caller has: here, or on the
 // directory's writer while the directory is slow.
-func (p *Partition) turn() {
-	if p.dir.Slow() {
-		p.dir.Go(p.turnFunc)
+func (t *Turn) begin() {
+	if t.p.dir.Slow() {
+		t.p.dir.Go(t.drainAll)
 		return
 	}
-	p.drain()
+	t.drain()
 }
 
 // drain does operations until there are none, the budget is spent, or one needs
 // file work. The caller has the turn; when drain returns it has not.
-func (p *Partition) drain() {
+func (t *Turn) drain() {
 	ops, bytes := 0, int64(0)
 	for {
-		for n := p.peek(); n != nil; n = p.peek() {
-			if p.log.Load() == nil && p.leaving == nil && p.Err() == nil && opens(n) {
-				p.park(p.open)
+		for n := t.peek(); n != nil; n = t.peek() {
+			if t.mustOpen(n) {
+				t.park(t.open)
 			} else {
-				p.rest = n.next // read before the step: the owner may push n again
+				t.rest = n.next // read before the step: the owner may push n again
 				ops, bytes = ops+1, bytes+n.size
-				p.do(n)
+				t.do(n)
 			}
-			if p.parked != nil {
-				p.settle()
-				p.set.o.Pool(p.workFunc)
+			if t.parked != nil {
+				t.settle()
+				t.p.set.o.Pool(t.workAll)
 				return
 			}
 			if ops >= turnOps || bytes >= turnBytes {
-				p.settle()
-				p.home.Post(&p.turnTask)
+				t.settle()
+				t.p.home.Post(&t.task)
 				return
 			}
 		}
-		p.settle()
-		if p.queue.leave() {
+		t.settle()
+		if t.p.queue.leave() {
 			return
 		}
 	}
 }
 
 // peek gives the next operation.
-func (p *Partition) peek() *node {
-	if p.rest == nil {
-		p.rest = p.queue.take()
+func (t *Turn) peek() *node {
+	if t.rest == nil {
+		t.rest = t.p.queue.take()
 	}
-	return p.rest
+	return t.rest
 }
 
-func (p *Partition) do(n *node) {
-	if p.leaving != nil {
-		n.do.fail(p, p.leaving)
-		return
+// mustOpen tells whether the log has to be opened before n.
+func (t *Turn) mustOpen(n *node) bool {
+	if t.p.log.Load() != nil || t.Err() != nil {
+		return false
 	}
-	n.do.step(p)
-}
-
-// opens tells whether an operation needs the log, and so opens it.
-func opens(n *node) bool {
 	s, ok := n.do.(*stopOp)
 	return !ok || s.remove
 }
 
+func (t *Turn) do(n *node) {
+	if t.leaving != nil {
+		n.do.fail(t, t.leaving)
+		return
+	}
+	n.do.step(t)
+}
+
 // park lets work run on the pool when the current step returns. The turn stays
 // taken meanwhile: work may do whatever a step may.
-func (p *Partition) park(work func()) {
-	if p.parked != nil {
+func (t *Turn) park(work func()) {
+	if t.parked != nil {
 		panic("BUG: replica: a step parked twice")
 	}
-	p.parked = work
+	t.parked = work
 }
 
 // work runs the parked work on a pool goroutine and goes back to the home.
-func (p *Partition) work() {
-	f := p.parked
-	p.parked = nil
+func (t *Turn) work() {
+	f := t.parked
+	t.parked = nil
 	f()
-	p.home.Post(&p.turnTask)
+	t.p.home.Post(&t.task)
 }
 
 // settle writes what was staged, moves the ends and tells who waits. It ends
-// every stretch of a turn, and comes before every step that changes the log.
-func (p *Partition) settle() {
-	p.write()
-	p.advance()
-	if p.moved || p.shaken {
-		all := p.shaken
-		p.moved, p.shaken = false, false
-		p.watchers.wake(p, all)
+// every stretch of a turn.
+func (t *Turn) settle() {
+	t.write()
+	t.advance()
+	if t.moved || t.shaken {
+		all := t.shaken
+		t.moved, t.shaken = false, false
+		t.p.watchers.wake(t, all)
 	}
 }
 
 // stage hands an append to the log; the next write takes it.
-func (p *Partition) stage(e *entry) {
-	e.app.Epoch = p.LeaderEpoch()
-	if err := p.log.Load().Stage(&e.app); err != nil {
-		p.answer(e, err)
+func (t *Turn) stage(e *entry) {
+	e.app.Epoch = t.p.LeaderEpoch()
+	if err := t.p.log.Load().Stage(&e.app); err != nil {
+		t.answer(e, storageError(err))
 		return
 	}
 	e.need = 0 // in order of arrival
-	p.staged.add(e)
+	t.staged.add(e)
 }
 
 // write writes what was staged in one go, and lines each append up for the end
-// that its acks ask for.
-func (p *Partition) write() {
-	if p.staged.head == nil {
+// that its acks ask for. It comes before every step that changes the log.
+func (t *Turn) write() {
+	if t.staged.head == nil {
 		return
 	}
-	log, n, bytes, held := p.log.Load(), 0, int64(0), room{}
+	log, n, bytes, held := t.p.log.Load(), 0, int64(0), room{}
 	before := log.End()
 	_, err := log.Write()
-	for e := p.staged.first(); e != nil; e = p.staged.first() {
+	for e := t.staged.first(); e != nil; e = t.staged.first() {
 		if e.app.Err != nil {
-			p.answer(e, storageError(e.app.Err))
+			t.answer(e, storageError(e.app.Err))
 			continue
 		}
 		if e.app.Duplicate { // it wrote nothing
-			p.giveBack(e.room())
+			t.giveBack(e.room())
 		} else {
 			n, bytes = n+1, bytes+int64(len(e.app.Batches))
 			held.add(e.room())
 		}
 		e.held = 0
 		e.need = e.app.Last + 1
-		p.wait(e)
+		t.wait(e)
 	}
 	if end := log.End(); end > before {
-		p.held.add(end, held)
-		p.marks.add(end, bytes)
-		p.moved = true
+		t.held.add(end, held)
+		t.marks.add(end, bytes)
+		t.moved = true
 	}
-	p.set.o.Events.written(n, int(bytes))
+	t.p.set.o.Events.written(n, int(bytes))
 	if err != nil {
-		p.set.o.Events.writeFailed(p.id, err)
-		p.checkDir()
+		t.p.set.o.Events.writeFailed(t.p.id, err)
+		t.checkDir()
 	}
 }
 
-// wait answers e if its end is covered, else queues it.
-func (p *Partition) wait(e *entry) {
+// wait answers e if its acks ask for no more, else queues it.
+func (t *Turn) wait(e *entry) {
 	switch e.acks {
 	case AcksNone:
-		p.answer(e, nil)
+		t.answer(e, nil)
 	case AcksLeader:
-		p.local.add(e)
+		t.local.add(e)
 	default:
-		p.quorum.add(e)
+		t.quorum.add(e)
 	}
 }
 
 // answer ends an entry's trip; room that no write took goes back.
-func (p *Partition) answer(e *entry, err error) {
+func (t *Turn) answer(e *entry, err error) {
 	if e.held > 0 {
-		p.giveBack(e.room())
+		t.giveBack(e.room())
 		e.held = 0
 	}
 	e.who.settled(e, err)
+}
+
+// giveBack returns room to the directory.
+func (t *Turn) giveBack(m room) {
+	if m.client > 0 {
+		t.p.dir.Unreserve(m.client)
+	}
+	if m.internal > 0 {
+		t.p.dir.UnreserveInternal(m.internal)
+	}
 }
 
 // storageError says in this package's words why the log did not take an append.

@@ -130,9 +130,10 @@ func (r *ReadRequest) unlink() {
 
 // wake tells the watchers what the turn brought: the high watermark moved by
 // bytes, or, with all, everybody is to look for themselves.
-func (l *watchList) wake(p *Partition, all bool) {
+func (l *watchList) wake(t *Turn, all bool) {
+	p := t.p
 	hw := p.HighWatermark()
-	bytes, exact := p.marks.pass(hw)
+	bytes, exact := t.marks.pass(hw)
 	if l.n.Load() == 0 {
 		return
 	}

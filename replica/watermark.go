@@ -16,13 +16,13 @@ type durableOp struct {
 	queued atomic.Bool
 }
 
-func (o *durableOp) step(p *Partition) {
+func (o *durableOp) step(t *Turn) {
 	o.queued.Store(false) // before the end is read, or a move could be missed
-	p.checkDir()
-	p.advance()
+	t.checkDir()
+	t.advance()
 }
 
-func (o *durableOp) fail(p *Partition, _ error) { o.queued.Store(false) }
+func (o *durableOp) fail(t *Turn, _ error) { o.queued.Store(false) }
 
 // onDurable is the directory's call: from any goroutine, and never blocking.
 func (p *Partition) onDurable() {
@@ -33,41 +33,41 @@ func (p *Partition) onDurable() {
 
 // advance reads the durable end and moves the high watermark as far as the
 // in-sync replicas allow, answering appends that waited for either.
-func (p *Partition) advance() {
-	log := p.log.Load()
-	if log == nil || p.Err() != nil {
+func (t *Turn) advance() {
+	p, log := t.p, t.p.log.Load()
+	if log == nil || t.Err() != nil {
 		return
 	}
-	if end := log.DurableEnd(); end > p.durable {
-		p.durable = end
-		p.giveBack(p.held.upTo(end))
-		for e := p.local.covered(end); e != nil; e = p.local.covered(end) {
-			p.answer(e, nil)
+	if end := log.DurableEnd(); end > t.durable {
+		t.durable = end
+		t.giveBack(t.held.upTo(end))
+		for e := t.local.covered(end); e != nil; e = t.local.covered(end) {
+			t.answer(e, nil)
 		}
 	}
-	hw := p.committed()
+	hw := t.committed()
 	if hw <= p.HighWatermark() {
 		return
 	}
 	p.hw.Store(int64(hw))
-	p.moved = true
-	for e := p.quorum.covered(hw); e != nil; e = p.quorum.covered(hw) {
-		p.answer(e, nil)
+	t.moved = true
+	for e := t.quorum.covered(hw); e != nil; e = t.quorum.covered(hw) {
+		t.answer(e, nil)
 	}
 }
 
 // committed is the offset up to which every in-sync replica has the log durably:
 // the least of our durable end and the others' positions. Like Kafka since 3.7
 // it does not move while fewer than min.insync.replicas are in sync.
-func (p *Partition) committed() engine.Offset {
-	lead := p.lead.Load()
+func (t *Turn) committed() engine.Offset {
+	lead := t.p.lead.Load()
 	if lead.short() {
-		return p.HighWatermark()
+		return t.p.HighWatermark()
 	}
-	end := p.durable
+	end := t.durable
 	for _, id := range lead.isr {
-		if id != p.set.o.Broker {
-			end = min(end, p.followers.position(id))
+		if id != t.p.set.o.Broker {
+			end = min(end, t.followers.position(id))
 		}
 	}
 	return end
