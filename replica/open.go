@@ -43,6 +43,7 @@ func (t *Turn) open() {
 	}
 	if err == nil {
 		err = t.attach(log)
+		t.shaken = true // whoever waited for the opening looks again
 	}
 	if err != nil {
 		t.goOffline(fmt.Errorf("%w: opening %v: %w", ErrStorage, p.id, err))
@@ -66,7 +67,6 @@ func (t *Turn) attach(log *dir.Log) error {
 	p.hw.Store(int64(t.firstWatermark(log)))
 	p.log.Store(log)
 	t.advance()
-	t.shaken = true // whoever waited for the opening looks again
 	p.set.o.Events.led(p.id, lead.epoch, lead.start)
 	return nil
 }

@@ -98,9 +98,10 @@ const marksMax = 128
 // then, so that a move of the high watermark can be told in bytes without
 // reading anything. They belong to the holder of the turn.
 type marks struct {
-	taken int64  // bytes the log has taken since it was opened
-	below int64  // of these, below the last mark that was passed
-	ring  []mark // marksMax long once there was an append
+	taken int64         // bytes the log has taken since it was opened
+	below int64         // of these, below the last mark that was passed
+	upTo  engine.Offset // of the last pass
+	ring  []mark        // marksMax long once there was an append
 	first int
 	n     int
 }
@@ -124,10 +125,12 @@ func (m *marks) add(end engine.Offset, n int64) {
 }
 
 // pass drops the marks up to end and gives the bytes between the previous pass
-// and this one. It is exact only if a mark stood at end itself; otherwise there
-// may be more.
+// and this one. It is exact if end did not move or a mark stood at end itself;
+// otherwise there may be more.
 func (m *marks) pass(end engine.Offset) (bytes int64, exact bool) {
 	before := m.below
+	exact = end == m.upTo
+	m.upTo = end
 	for m.n > 0 && m.ring[m.first].end <= end {
 		exact = m.ring[m.first].end == end
 		m.below = m.ring[m.first].taken
