@@ -13,9 +13,6 @@ import (
 	"github.com/samsa-broker/samsa/replica"
 )
 
-// Topic is the internal topic that keeps the groups.
-const Topic = "__consumer_offsets"
-
 // HostOptions are what a Host is made of.
 type HostOptions struct {
 	Options
