@@ -64,11 +64,11 @@ type Client struct {
 type Task = interface{ Run() }
 
 // Carrier is what the server lends to a Call: its place on the connection.
-// Only server implements it outside tests. Post may be called by anyone, all
-// other methods on the connection's loop.
+// Only server implements it outside tests. Home, OnLoop and Go may be called by
+// anyone, all other methods on the connection's loop.
 type Carrier interface {
-	// Post runs t on the connection's loop.
-	Post(t Task)
+	// Home is the connection's loop.
+	Home() Home
 	// OnLoop reports whether the caller is on that loop.
 	OnLoop() bool
 	// Placed lets later Produce requests of the connection start.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-broker/samsa/engine/vfs"
 	"github.com/samsa-broker/samsa/wire/frame"
 )
 
@@ -31,16 +32,33 @@ type Call struct {
 	State any
 
 	carrier Carrier
-	resp    kmsg.Response
+	chunks  []Chunk
+	spanned int // bytes in chunks
 	later   laterReply
+}
+
+// Span is a run of bytes in a file, pinned until Release; *engine.Span is one.
+type Span interface {
+	File() vfs.File
+	Off() int64
+	Len() int
+	Release()
+}
+
+// Chunk says that Span goes out after Out[:At].
+type Chunk struct {
+	At   int
+	Span Span
 }
 
 // Prepare readies c for a request; it is called by the server (and by tests)
 // before Serve.
 func (c *Call) Prepare(carrier Carrier, h frame.Header) {
 	c.Header, c.carrier = h, carrier
-	c.Body, c.Raw, c.resp = nil, nil, nil
+	c.Body, c.Raw = nil, nil
 	c.Out = c.Out[:0]
+	clear(c.chunks)
+	c.chunks, c.spanned = c.chunks[:0], 0
 	c.later.c = c
 }
 
@@ -66,7 +84,7 @@ func (c *Call) Reply(resp kmsg.Response) {
 		c.Done()
 		return
 	}
-	c.carrier.Post(&c.later)
+	c.carrier.Home().Post(&c.later)
 }
 
 // laterReply carries a reply made elsewhere back to the loop.
@@ -94,9 +112,23 @@ func (c *Call) ReplyAfter(n int, resp kmsg.Response) func() {
 	}
 }
 
+// AddSpan puts the bytes of s behind what Out holds now. The span must stay
+// where it is until the Call is used again (State is a good place); the server
+// releases it once it is sent or the connection is gone.
+func (c *Call) AddSpan(s Span) {
+	c.chunks = append(c.chunks, Chunk{At: len(c.Out), Span: s})
+	c.spanned += s.Len()
+}
+
+// Chunks are the spans of the response, for the server.
+func (c *Call) Chunks() []Chunk { return c.chunks }
+
+// Size is how many bytes the response has so far, spans included.
+func (c *Call) Size() int { return len(c.Out) + c.spanned }
+
 // Done sends what was appended to Out. The Call is the server's again.
 func (c *Call) Done() {
-	binary.BigEndian.PutUint32(c.Out, uint32(len(c.Out)-4))
+	binary.BigEndian.PutUint32(c.Out, uint32(c.Size()-4))
 	c.carrier.Done()
 }
 
@@ -128,7 +160,10 @@ func (c *Call) Unpark() { c.carrier.Unpark() }
 func (c *Call) Go(t Task) { c.carrier.Go(t) }
 
 // Home is where completions for this call are posted: its loop.
-func (c *Call) Home() Home { return c.carrier }
+func (c *Call) Home() Home { return c.carrier.Home() }
+
+// Now is the loop's monotonic clock in nanoseconds.
+func (c *Call) Now() int64 { return c.carrier.Now() }
 
 // Home is a loop as lower rooms see it.
 type Home interface{ Post(t Task) }

@@ -41,8 +41,8 @@ const MaxPartitions = 1 << 17
 
 // Versions of the two hot messages that this package encodes and decodes.
 const (
-	MinProduce = 3
+	MinProduce = 0
 	MaxProduce = 11
-	MinFetch   = 4
+	MinFetch   = 0
 	MaxFetch   = 17
 )

@@ -2,10 +2,11 @@
 
 package frame
 
-// FetchRequest is a decoded Fetch request of v4 to v17. The partitions of all
+// FetchRequest is a decoded Fetch request of v0 to v17. The partitions of all
 // topics stand in one slice, in the order of the frame; a topic names its
 // range. Byte slices are views of the frame.
 //
+//	v3  max bytes of the whole response
 //	v4  isolation level           v5  log start offset of a follower
 //	v7  fetch sessions (KIP-227)  v9  current leader epoch    v11 rack (KIP-392)
 //	v12 flexible, last fetched epoch (KIP-595)               v13 topic ids (KIP-516)
@@ -57,7 +58,7 @@ const (
 // reset empties q for a decode and sets what older versions leave out.
 func (q *FetchRequest) reset() {
 	*q = FetchRequest{
-		ReplicaID: -1, ReplicaEpoch: -1, SessionEpoch: -1,
+		ReplicaID: -1, ReplicaEpoch: -1, SessionEpoch: -1, MaxBytes: 1<<31 - 1,
 		Topics: q.Topics[:0], Parts: q.Parts[:0], Forgotten: q.Forgotten[:0], ForgottenParts: q.ForgottenParts[:0],
 	}
 }
@@ -74,8 +75,13 @@ func (q *FetchRequest) Decode(version int16, body []byte) error {
 	if version < 15 {
 		q.ReplicaID = r.Int32()
 	}
-	q.MaxWaitMs, q.MinBytes, q.MaxBytes = r.Int32(), r.Int32(), r.Int32()
-	q.Isolation = r.Int8()
+	q.MaxWaitMs, q.MinBytes = r.Int32(), r.Int32()
+	if version >= 3 {
+		q.MaxBytes = r.Int32()
+	}
+	if version >= 4 {
+		q.Isolation = r.Int8()
+	}
 	if version >= 7 {
 		q.SessionID, q.SessionEpoch = r.Int32(), r.Int32()
 	}

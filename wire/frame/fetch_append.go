@@ -10,8 +10,12 @@ func (q *FetchRequest) AppendTo(dst []byte, version int16) []byte {
 	}
 	dst = appendInt32(dst, q.MaxWaitMs)
 	dst = appendInt32(dst, q.MinBytes)
-	dst = appendInt32(dst, q.MaxBytes)
-	dst = append(dst, byte(q.Isolation))
+	if version >= 3 {
+		dst = appendInt32(dst, q.MaxBytes)
+	}
+	if version >= 4 {
+		dst = append(dst, byte(q.Isolation))
+	}
 	if version >= 7 {
 		dst = appendInt32(dst, q.SessionID)
 		dst = appendInt32(dst, q.SessionEpoch)

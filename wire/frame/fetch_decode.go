@@ -2,7 +2,7 @@
 
 package frame
 
-// FetchResponse is a decoded Fetch response of v4 to v17, for those who fetch:
+// FetchResponse is a decoded Fetch response of v0 to v17, for those who fetch:
 // followers, load generators, tests. Everything is a view of the frame.
 type FetchResponse struct {
 	ThrottleMs int32
@@ -29,7 +29,9 @@ func (q *FetchResponse) Decode(version int16, body []byte) error {
 	}
 	flex := version >= 12
 	r := NewReader(body)
-	q.ThrottleMs = r.Int32()
+	if version >= 1 {
+		q.ThrottleMs = r.Int32()
+	}
 	if version >= 7 {
 		q.Code = ErrorCode(r.Int16())
 		q.SessionID = r.Int32()
@@ -37,7 +39,7 @@ func (q *FetchResponse) Decode(version int16, body []byte) error {
 	for n := r.Count(flex, 3); n > 0 && !r.bad; n-- {
 		t := r.topic(version, flex)
 		t.First = len(q.Parts)
-		for m := r.Count(flex, 24); m > 0 && !r.bad; m-- {
+		for m := r.Count(flex, 18); m > 0 && !r.bad; m-- {
 			if len(q.Parts) >= MaxPartitions {
 				return ErrTooManyPartitions
 			}
@@ -62,11 +64,14 @@ func (p *FetchedPart) decode(r *Reader, version int16, flex bool) {
 	p.LogStart, p.PreferredReplica = -1, -1
 	p.Index = r.Int32()
 	p.Code = ErrorCode(r.Int16())
-	p.HighWatermark, p.LastStable = r.Int64(), r.Int64()
+	p.HighWatermark, p.LastStable = r.Int64(), -1
+	if version >= 4 {
+		p.LastStable = r.Int64()
+	}
 	if version >= 5 {
 		p.LogStart = r.Int64()
 	}
-	for k := r.Count(flex, 16); k > 0 && !r.bad; k-- {
+	for k := r.abortedCount(version, flex); k > 0 && !r.bad; k-- {
 		p.Aborted = append(p.Aborted, AbortedTxn{r.Int64(), r.Int64()})
 		r.endStruct(flex)
 	}
@@ -91,4 +96,12 @@ func (p *FetchedPart) decode(r *Reader, version int16, flex bool) {
 			p.Leader, p.LeaderEpoch = r.leader(f)
 		}
 	}
+}
+
+// abortedCount reads the length of the aborted transactions, which v4 added.
+func (r *Reader) abortedCount(version int16, flex bool) int {
+	if version < 4 {
+		return 0
+	}
+	return r.Count(flex, 16)
 }

@@ -2,7 +2,7 @@
 
 package frame
 
-// A Fetch response of v4 to v17 is appended piece by piece, because the record
+// A Fetch response of v0 to v17 is appended piece by piece, because the record
 // bytes between the pieces are never copied: they go from the file to the
 // socket. In this order:
 //
@@ -38,7 +38,9 @@ type AbortedTxn struct{ ProducerID, First int64 }
 
 // AppendFetchBegin appends what stands before the topics.
 func AppendFetchBegin(dst []byte, version int16, throttleMs int32, code ErrorCode, sessionID int32, topics int) []byte {
-	dst = appendInt32(dst, throttleMs)
+	if version >= 1 {
+		dst = appendInt32(dst, throttleMs)
+	}
 	if version >= 7 {
 		dst = appendInt16(dst, int16(code))
 		dst = appendInt32(dst, sessionID)
@@ -59,6 +61,9 @@ func (p *FetchResult) AppendTo(dst []byte, version int16) []byte {
 	dst = appendInt32(dst, p.Index)
 	dst = appendInt16(dst, int16(p.Code))
 	dst = appendInt64(dst, p.HighWatermark)
+	if version < 4 {
+		return appendBytesLen(dst, p.Records, flex)
+	}
 	dst = appendInt64(dst, p.LastStable)
 	if version >= 5 {
 		dst = appendInt64(dst, p.LogStart)

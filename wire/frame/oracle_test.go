@@ -78,7 +78,7 @@ func TestProduceRequestAgainstKmsg(t *testing.T) {
 
 func checkProduceRequest(t *testing.T, k *kmsg.ProduceRequest, q *ProduceRequest) {
 	t.Helper()
-	if (k.TransactionID == nil) != (q.TransactionalID == nil) || (k.TransactionID != nil && *k.TransactionID != string(q.TransactionalID)) {
+	if k.Version >= 3 && (k.TransactionID == nil) != (q.TransactionalID == nil) || (k.Version >= 3 && k.TransactionID != nil && *k.TransactionID != string(q.TransactionalID)) {
 		t.Fatalf("v%d: transactional id %q", k.Version, q.TransactionalID)
 	}
 	if q.Acks != k.Acks || q.TimeoutMs != k.TimeoutMillis || len(q.Topics) != len(k.Topics) {
@@ -152,7 +152,7 @@ func checkProduceResponse(t *testing.T, k *kmsg.ProduceResponse, q *ProduceRespo
 	for i, kt := range k.Topics {
 		for j, kp := range kt.Partitions {
 			p := q.Parts[q.Topics[i].First+j]
-			if kt.Topic != string(q.Topics[i].Name) || kp.Partition != p.Index || kp.ErrorCode != int16(p.Code) || kp.BaseOffset != p.Base || kp.LogAppendTime != p.AppendTimeMs {
+			if kt.Topic != string(q.Topics[i].Name) || kp.Partition != p.Index || kp.ErrorCode != int16(p.Code) || kp.BaseOffset != p.Base || k.Version >= 2 && kp.LogAppendTime != p.AppendTimeMs {
 				t.Fatalf("v%d: kmsg read %+v, we wrote %+v", k.Version, kp, p)
 			}
 			if k.Version >= 8 && (len(kp.ErrorRecords) != len(p.RecordErrors) || (kp.ErrorMessage == nil) != (p.Message == "")) {
@@ -163,7 +163,7 @@ func checkProduceResponse(t *testing.T, k *kmsg.ProduceResponse, q *ProduceRespo
 			}
 		}
 	}
-	if k.ThrottleMillis != q.ThrottleMs || (k.Version >= 10 && fmt.Sprint(len(k.Brokers)) != fmt.Sprint(len(q.Nodes))) {
+	if k.Version >= 1 && k.ThrottleMillis != q.ThrottleMs || (k.Version >= 10 && fmt.Sprint(len(k.Brokers)) != fmt.Sprint(len(q.Nodes))) {
 		t.Fatalf("v%d: %+v", k.Version, k)
 	}
 }
@@ -232,7 +232,7 @@ func checkFetchRequest(t *testing.T, k *kmsg.FetchRequest, q *FetchRequest) {
 	if k.Version >= 15 {
 		replica = k.ReplicaState.ID
 	}
-	if q.ReplicaID != replica || q.MaxWaitMs != k.MaxWaitMillis || q.MinBytes != k.MinBytes || q.MaxBytes != k.MaxBytes || q.Isolation != k.IsolationLevel {
+	if q.ReplicaID != replica || q.MaxWaitMs != k.MaxWaitMillis || q.MinBytes != k.MinBytes || k.Version >= 3 && q.MaxBytes != k.MaxBytes || k.Version >= 4 && q.Isolation != k.IsolationLevel {
 		t.Fatalf("v%d: %+v, want %+v", k.Version, q, k)
 	}
 	if k.Version >= 7 && (q.SessionID != k.SessionID || q.SessionEpoch != k.SessionEpoch || len(q.Forgotten) != len(k.ForgottenTopics)) {
@@ -338,8 +338,8 @@ func checkFetchResponse(t *testing.T, k *kmsg.FetchResponse, q *FetchResponse) {
 	for i, kt := range k.Topics {
 		for j, kp := range kt.Partitions {
 			p := q.Parts[q.Topics[i].First+j]
-			if kp.Partition != p.Index || kp.ErrorCode != int16(p.Code) || kp.HighWatermark != p.HighWatermark || kp.LastStableOffset != p.LastStable ||
-				len(kp.AbortedTransactions) != len(p.Aborted) || !bytes.Equal(kp.RecordBatches, p.Bytes) {
+			if kp.Partition != p.Index || kp.ErrorCode != int16(p.Code) || kp.HighWatermark != p.HighWatermark || k.Version >= 4 && (kp.LastStableOffset != p.LastStable ||
+				len(kp.AbortedTransactions) != len(p.Aborted)) || !bytes.Equal(kp.RecordBatches, p.Bytes) {
 				t.Fatalf("v%d: kmsg read %+v, we wrote %+v", k.Version, kp, p)
 			}
 			if k.Version >= 12 && p.DivergingEpoch >= 0 && (kp.DivergingEpoch.Epoch != p.DivergingEpoch || kp.DivergingEpoch.EndOffset != p.DivergingEnd) {

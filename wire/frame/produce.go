@@ -2,10 +2,11 @@
 
 package frame
 
-// ProduceRequest is a decoded Produce request of v3 to v11. The partitions of
+// ProduceRequest is a decoded Produce request of v0 to v11. The partitions of
 // all topics stand in one slice, in the order of the frame; a topic names its
 // range. Everything is a view of the frame.
 //
+//	v0-2 hold message sets of magic 0 and 1
 //	v3  transactional id, batches of format v2 only    v4-8  same layout
 //	v9  flexible encoding                              v10-11  same layout
 type ProduceRequest struct {
@@ -38,7 +39,10 @@ func (q *ProduceRequest) Decode(version int16, body []byte) error {
 	}
 	flex := version >= 9
 	r := NewReader(body)
-	q.TransactionalID = r.NullableString(flex)
+	q.TransactionalID = nil
+	if version >= 3 {
+		q.TransactionalID = r.NullableString(flex)
+	}
 	q.Acks = r.Int16()
 	q.TimeoutMs = r.Int32()
 	minTopic, minPart := 6, 8
@@ -68,7 +72,9 @@ func (q *ProduceRequest) Decode(version int16, body []byte) error {
 // AppendTo appends the request body in the encoding of version.
 func (q *ProduceRequest) AppendTo(dst []byte, version int16) []byte {
 	flex := version >= 9
-	dst = appendNullableString(dst, q.TransactionalID, flex)
+	if version >= 3 {
+		dst = appendNullableString(dst, q.TransactionalID, flex)
+	}
 	dst = appendInt16(dst, q.Acks)
 	dst = appendInt32(dst, q.TimeoutMs)
 	dst = appendCount(dst, len(q.Topics), flex)

@@ -2,9 +2,10 @@
 
 package frame
 
-// ProduceResponse is a Produce response of v3 to v11. Parts of all topics
+// ProduceResponse is a Produce response of v0 to v11. Parts of all topics
 // stand in one slice; a topic names its range.
 //
+//	v1  throttle time           v2  log append time
 //	v5  log start offset        v8  record errors and a message
 //	v9  flexible encoding       v10 current leader and node endpoints (KIP-951)
 type ProduceResponse struct {
@@ -61,7 +62,9 @@ func (q *ProduceResponse) AppendTo(dst []byte, version int16) []byte {
 		}
 		dst = appendEnd(dst, flex)
 	}
-	dst = appendInt32(dst, q.ThrottleMs)
+	if version >= 1 {
+		dst = appendInt32(dst, q.ThrottleMs)
+	}
 	if !flex {
 		return dst
 	}
@@ -75,7 +78,9 @@ func (p *ProduceResult) appendTo(dst []byte, version int16, flex bool) []byte {
 	dst = appendInt32(dst, p.Index)
 	dst = appendInt16(dst, int16(p.Code))
 	dst = appendInt64(dst, p.Base)
-	dst = appendInt64(dst, p.AppendTimeMs)
+	if version >= 2 {
+		dst = appendInt64(dst, p.AppendTimeMs)
+	}
 	if version >= 5 {
 		dst = appendInt64(dst, p.LogStart)
 	}
@@ -108,7 +113,7 @@ func (q *ProduceResponse) Decode(version int16, body []byte) error {
 	r := NewReader(body)
 	for n := r.Count(flex, 3); n > 0 && !r.bad; n-- {
 		t := ProduceTopic{Name: r.String(flex), First: len(q.Parts)}
-		for m := r.Count(flex, 22); m > 0 && !r.bad; m-- {
+		for m := r.Count(flex, 14); m > 0 && !r.bad; m-- {
 			if len(q.Parts) >= MaxPartitions {
 				return ErrTooManyPartitions
 			}
@@ -122,7 +127,10 @@ func (q *ProduceResponse) Decode(version int16, body []byte) error {
 		t.End = len(q.Parts)
 		q.Topics = append(q.Topics, t)
 	}
-	q.ThrottleMs = r.Int32()
+	q.ThrottleMs = 0
+	if version >= 1 {
+		q.ThrottleMs = r.Int32()
+	}
 	if flex {
 		q.Nodes = r.nodeTags(q.Nodes)
 	}
@@ -133,8 +141,10 @@ func (p *ProduceResult) decode(r *Reader, version int16, flex bool) {
 	p.Index = r.Int32()
 	p.Code = ErrorCode(r.Int16())
 	p.Base = r.Int64()
-	p.AppendTimeMs = r.Int64()
-	p.LogStart, p.Leader, p.LeaderEpoch = -1, -1, -1
+	p.AppendTimeMs, p.LogStart, p.Leader, p.LeaderEpoch = -1, -1, -1, -1
+	if version >= 2 {
+		p.AppendTimeMs = r.Int64()
+	}
 	if version >= 5 {
 		p.LogStart = r.Int64()
 	}
