@@ -123,6 +123,10 @@ func (c *Call) AddSpan(s Span) {
 // Chunks are the spans of the response, for the server.
 func (c *Call) Chunks() []Chunk { return c.chunks }
 
+// DropChunks gives up the memory of the chunk list, for a server that keeps
+// the Call after an unusually large response.
+func (c *Call) DropChunks() { c.chunks = nil }
+
 // Size is how many bytes the response has so far, spans included.
 func (c *Call) Size() int { return len(c.Out) + c.spanned }
 
