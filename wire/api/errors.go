@@ -5,6 +5,12 @@ package api
 import (
 	"errors"
 
+	"github.com/samsa-broker/samsa/controller/meta"
+	"github.com/samsa-broker/samsa/engine"
+	"github.com/samsa-broker/samsa/engine/batch"
+	"github.com/samsa-broker/samsa/engine/vfs"
+	"github.com/samsa-broker/samsa/replica"
+	"github.com/samsa-broker/samsa/replica/group"
 	"github.com/samsa-broker/samsa/wire/frame"
 )
 
@@ -31,6 +37,77 @@ var codes = []struct {
 	{frame.ErrMalformed, frame.InvalidRequest},
 	{frame.ErrTooManyPartitions, frame.InvalidRequest},
 	{frame.ErrUnsupportedVersion, frame.UnsupportedVersion},
+
+	{replica.ErrNotLeader, frame.NotLeaderOrFollower},
+	{replica.ErrUnknownPartition, frame.UnknownTopicOrPartition},
+	{replica.ErrFencedEpoch, frame.FencedLeaderEpoch},
+	{replica.ErrUnknownEpoch, frame.UnknownLeaderEpoch},
+	{replica.ErrStorage, frame.KafkaStorageError},
+	{replica.ErrTimedOut, frame.RequestTimedOut},
+	{replica.ErrDeleted, frame.UnknownTopicOrPartition},
+	{replica.ErrNotEnoughReplicas, frame.NotEnoughReplicas},
+	{replica.ErrOffsetNotAvailable, frame.OffsetNotAvailable},
+	{replica.ErrPolicyViolation, frame.PolicyViolation},
+	{replica.ErrInconsistentTopic, frame.InconsistentTopicID},
+	{replica.ErrStaleEpoch, frame.FencedLeaderEpoch},
+	{replica.ErrClosed, frame.NotLeaderOrFollower}, // the client looks for the next leader
+
+	{engine.ErrOffsetOutOfRange, frame.OffsetOutOfRange},
+	{engine.ErrOutOfOrderSequence, frame.OutOfOrderSequenceNumber},
+	{engine.ErrInvalidProducerEpoch, frame.InvalidProducerEpoch},
+	{engine.ErrCoordinatorFenced, frame.TransactionCoordinatorFenced},
+	{engine.ErrInvalidTxnState, frame.InvalidTxnState},
+	{engine.ErrTooLarge, frame.RecordListTooLarge},
+	{engine.ErrCorrupt, frame.CorruptMessage},
+	{engine.ErrNoSpace, frame.KafkaStorageError},
+	{engine.ErrIO, frame.KafkaStorageError},
+	{engine.ErrClosed, frame.NotLeaderOrFollower},
+
+	{batch.ErrInvalidTimestamp, frame.InvalidTimestamp},
+	{batch.ErrInvalidRecord, frame.InvalidRecord},
+	{batch.ErrShort, frame.CorruptMessage},
+	{batch.ErrCorrupt, frame.CorruptMessage},
+	{batch.ErrTooLarge, frame.MessageTooLarge},
+	{batch.ErrUnsupportedMagic, frame.UnsupportedForMessageFormat},
+	{batch.ErrUnsupportedCodec, frame.UnsupportedCompressionType},
+
+	{vfs.ErrNoDirect, frame.KafkaStorageError},
+	{vfs.ErrUnsupported, frame.KafkaStorageError},
+
+	{meta.ErrTopicExists, frame.TopicAlreadyExists},
+	{meta.ErrUnknownTopic, frame.UnknownTopicOrPartition},
+	{meta.ErrUnknownTopicID, frame.UnknownTopicID},
+	{meta.ErrInvalidPartitions, frame.InvalidPartitions},
+	{meta.ErrInvalidReplicationFactor, frame.InvalidReplicationFactor},
+	{meta.ErrInvalidAssignment, frame.InvalidReplicaAssignment},
+	{meta.ErrInvalidRequest, frame.InvalidRequest},
+	{meta.ErrInvalidConfig, frame.InvalidConfig},
+	{meta.ErrDeletionDisabled, frame.TopicDeletionDisabled},
+	{meta.ErrStorage, frame.KafkaStorageError},
+	{meta.ErrStopped, frame.NotController},
+	{meta.ErrTopicID, frame.UnknownTopicID},
+	{meta.ErrInvalidTopic, frame.InvalidTopicException},
+
+	{group.ErrInvalidGroup, frame.InvalidGroupID},
+	{group.ErrInvalidRequest, frame.InvalidRequest},
+	{group.ErrNotCoordinator, frame.NotCoordinator},
+	{group.ErrCoordinatorNotAvailable, frame.CoordinatorNotAvailable},
+	{group.ErrLoadInProgress, frame.CoordinatorLoadInProgress},
+	{group.ErrUnknownMember, frame.UnknownMemberID},
+	{group.ErrMemberIDRequired, frame.MemberIDRequired},
+	{group.ErrFencedInstance, frame.FencedInstanceID},
+	{group.ErrIllegalGeneration, frame.IllegalGeneration},
+	{group.ErrRebalanceInProgress, frame.RebalanceInProgress},
+	{group.ErrInconsistentProtocol, frame.InconsistentGroupProtocol},
+	{group.ErrInvalidSessionTimeout, frame.InvalidSessionTimeout},
+	{group.ErrMaxSizeReached, frame.GroupMaxSizeReached},
+	{group.ErrNonEmpty, frame.NonEmptyGroup},
+	{group.ErrGroupNotFound, frame.GroupIDNotFound},
+	{group.ErrSubscribed, frame.GroupSubscribedToTopic},
+	{group.ErrMetadataTooLarge, frame.OffsetMetadataTooLarge},
+	{group.ErrCommitTooLarge, frame.InvalidCommitOffsetSize},
+	{group.ErrUnstableOffset, frame.UnstableOffsetCommit},
+	{group.ErrWriteFailed, frame.CoordinatorNotAvailable},
 }
 
 // codeOf looks err up in the table. What the table does not know is
