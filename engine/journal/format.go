@@ -48,6 +48,8 @@ const (
 	KindRemoved Kind = 4
 	// KindStart moves the log start offset up to Base.
 	KindStart Kind = 5
+	// KindReset empties a log; it goes on at Base.
+	KindReset Kind = 6
 )
 
 // LogID names a log across topics that were deleted and made again: by topic
@@ -63,7 +65,7 @@ type Entry struct {
 	Kind  Kind
 	Log   LogID
 	Epoch int32  // leader epoch of the batch, or of the last one synced
-	Base  int64  // first offset; the log start of KindStart
+	Base  int64  // first offset; the new start of KindStart and KindReset
 	Last  int64  // last offset
 	End   int64  // log end offset the batch was appended at
 	CRC   uint32 // the batch's own CRC-32C
@@ -114,7 +116,7 @@ func DecodeEntry(b []byte) (Entry, []byte, error) {
 	copy(e.Log.Topic[:], b[8:24])
 	e.Log.Creation = binary.BigEndian.Uint64(b[24:])
 	e.Log.Partition = int32(binary.BigEndian.Uint32(b[32:]))
-	if e.Kind < KindBatch || e.Kind > KindStart {
+	if e.Kind < KindBatch || e.Kind > KindReset {
 		return Entry{}, nil, fmt.Errorf("%w: an entry of kind %d", ErrFormat, e.Kind)
 	}
 	return e, b[size:], nil

@@ -153,8 +153,8 @@ func (s *scanner) search(pos int64, seq uint64) (int64, uint64, error) {
 		}
 		s.out.BytesSearched += int64(len(b))
 		for off := 0; off < len(b); off += Block {
-			if next, err := s.later(b[off:], at+int64(off), seq); err != nil || next != 0 {
-				return at + int64(off), next, err
+			if found, next, err := s.later(b[off:], at+int64(off), seq); err != nil || next != 0 {
+				return found, next, err
 			}
 		}
 	}
@@ -165,25 +165,27 @@ func (s *scanner) search(pos int64, seq uint64) (int64, uint64, error) {
 			return 0, 0, err
 		}
 		s.out.BytesSearched += int64(len(b))
-		if next, err := s.later(b, at, seq); err != nil || next != 0 {
-			return at, next, err
+		if found, next, err := s.later(b, at, seq); err != nil || next != 0 {
+			return found, next, err
 		}
 	}
 	return 0, 0, nil
 }
 
-// later returns the sequence of the whole group that starts b, which was read
-// at pos, if it is of this journal and later than seq; else 0.
-func (s *scanner) later(b []byte, pos int64, seq uint64) (uint64, error) {
+// later returns place and sequence of the whole group that starts b, which was
+// read at pos, if it is of this journal and later than seq; else 0. It may be
+// of a later time around the files.
+func (s *scanner) later(b []byte, pos int64, seq uint64) (int64, uint64, error) {
 	h, bad := DecodeHeader(b)
-	if bad != nil || h.Journal != s.id || h.Position != pos || h.Sequence <= seq {
-		return 0, nil
+	lap := Files * s.fileBytes
+	if bad != nil || h.Journal != s.id || h.Position < pos || (h.Position-pos)%lap != 0 || h.Sequence <= seq {
+		return 0, 0, nil
 	}
-	_, entries, err := s.groupAt(pos, h.Sequence)
+	_, entries, err := s.groupAt(h.Position, h.Sequence)
 	if err != nil || entries == nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return h.Sequence, nil
+	return h.Position, h.Sequence, nil
 }
 
 // read returns up to n bytes at pos, in *buf; fewer where a file is short or

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/samsa-broker/samsa/engine"
+	"github.com/samsa-broker/samsa/engine/journal"
+)
+
+// Load opens a found log, recovering it if the last stop was not clean.
+// Different logs may be loaded at once.
+func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
+	d.mu.Lock()
+	s := d.byName[f.Name]
+	if s == nil || !s.there {
+		d.mu.Unlock()
+		return nil, fmt.Errorf("dir: %s has no log %s: %w", d.o.Path, f.Name, fs.ErrNotExist)
+	}
+	if s.log != nil {
+		d.mu.Unlock()
+		return nil, fmt.Errorf("%w: %s is loaded already", ErrExists, f.Name)
+	}
+	late := d.started.Load()
+	o := d.logOptions(c)
+	o.Clean = d.clean
+	o.RecoveryPoint = engine.Offset(d.recoveryPoints[s.place()])
+	o.LogStart = engine.Offset(max(d.logStarts[s.place()], s.start))
+	if d.trustSlots {
+		o.RecoveryPoint = engine.Offset(s.synced)
+	}
+	if int64(o.RecoveryPoint) == s.synced {
+		o.Producers = s.producers
+	}
+	d.mu.Unlock()
+	if late && !d.clean {
+		return nil, fmt.Errorf("dir: %s needs recovery and was not loaded before Start", f.Name)
+	}
+	e, err := engine.Open(filepath.Join(d.o.Path, f.Name), o)
+	if err != nil {
+		return nil, fmt.Errorf("dir: load of %s: %w", f.Name, err)
+	}
+	if end := int64(e.End()); d.foreign && end < s.acked {
+		d.drop(Drop{Log: s.name, From: end, To: s.acked, Why: "another broker stopped cleanly in this directory without them"})
+	}
+	return d.attach(s, e), nil
+}
+
+// logOptions is what all logs of the directory share.
+func (d *Dir) logOptions(c *engine.Config) engine.Options {
+	return engine.Options{
+		FS: d.o.FS, Config: c, Now: d.o.Now, ProducerExpiryMs: d.o.ProducerExpiryMs,
+		Descriptors: d.o.Descriptors, Events: d.o.Log,
+	}
+}
+
+// attach makes an open engine.Log one of this directory's.
+func (d *Dir) attach(s *state, e *engine.Log) *Log {
+	l := &Log{Log: e, dir: d, s: s, cut: -1}
+	l.tail = journal.Tail{Log: s.id, Moved: l.moved, Sync: l.syncPlaced}
+	l.tail.Begin(int64(e.End()))
+	d.mu.Lock()
+	l.synced.Store(s.synced)
+	s.log = l
+	d.mu.Unlock()
+	return l
+}
+
+// Create makes a log: journaled, then its directory and partition.metadata,
+// durable before it returns. Not on a loop.
+func (d *Dir) Create(id [16]byte, topic string, partition int32, c *engine.Config) (*Log, error) {
+	if err := d.usable(); err != nil {
+		return nil, err
+	}
+	name := logName(topic, partition)
+	if _, _, ok := parseLogName(name); !ok || len(name) > nameMax || filepath.Base(name) != name {
+		return nil, fmt.Errorf("dir: %q cannot be the directory of a log", name)
+	}
+	d.mu.Lock()
+	if d.byName[name] != nil {
+		d.mu.Unlock()
+		return nil, fmt.Errorf("%w: %s in %s", ErrExists, name, d.o.Path)
+	}
+	s := d.newState(topic, partition, id)
+	d.mu.Unlock()
+	l, err := d.create(s, c)
+	if err != nil {
+		d.undoCreate(s)
+		return nil, err
+	}
+	return l, nil
+}
+
+func (d *Dir) create(s *state, c *engine.Config) (*Log, error) {
+	path := filepath.Join(d.o.Path, s.name)
+	if _, err := d.o.FS.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = fmt.Errorf("%w: %s", ErrExists, path)
+		}
+		return nil, err
+	}
+	if j := d.journal.Load(); j != nil {
+		if err := j.Record(&journal.Entry{Kind: journal.KindCreated, Log: s.id, Data: []byte(s.name)}); err != nil {
+			return nil, d.fail(err)
+		}
+	}
+	if err := d.o.FS.Mkdir(path); err != nil {
+		return nil, err
+	}
+	s.there = true
+	if s.topicID != [16]byte{} {
+		if err := d.writeMetadata(s.name, s.topicID); err != nil {
+			return nil, err
+		}
+	} else if err := d.syncDir(d.o.Path); err != nil {
+		return nil, err
+	}
+	o := d.logOptions(c)
+	o.Clean = true
+	e, err := engine.Open(path, o)
+	if err != nil {
+		return nil, err
+	}
+	return d.attach(s, e), nil
+}
+
+// undoCreate takes back a creation that failed halfway: it was never told.
+func (d *Dir) undoCreate(s *state) {
+	if s.there {
+		if err := d.setAside(s.topic, s.partition, s.name, 0); err != nil {
+			_ = d.fail(err) // the caller has its own error
+		}
+	}
+	if j := d.journal.Load(); j != nil && d.Err() == nil {
+		if err := j.Record(&journal.Entry{Kind: journal.KindRemoved, Log: s.id}); err != nil {
+			_ = d.fail(err)
+		}
+	}
+	d.mu.Lock()
+	d.dropState(s)
+	d.mu.Unlock()
+}
+
+// usable tells whether the directory may be changed.
+func (d *Dir) usable() error {
+	if err := d.Err(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed || !d.started.Load() {
+		return fmt.Errorf("%w: %s", ErrClosed, d.o.Path)
+	}
+	return nil
+}

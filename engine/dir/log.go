@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dir
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/samsa-broker/samsa/engine"
+	"github.com/samsa-broker/samsa/engine/batch"
+	"github.com/samsa-broker/samsa/engine/journal"
+)
+
+// Log is one replica's log in this directory: engine.Log and its place in the
+// journal. It is closed by its Dir, never by itself.
+type Log struct {
+	*engine.Log
+	// OnDurable is set once, before the first append. It is called from any
+	// goroutine after DurableEnd moved or the directory was fenced, and must
+	// not block.
+	OnDurable func()
+
+	dir  *Dir
+	s    *state
+	tail journal.Tail
+
+	// mu keeps checkpoints out of the turn. The background holds it to take a
+	// picture, never over I/O, so a loop does not park on it for long.
+	mu     sync.Mutex
+	gone   bool             // removed or closed
+	held   bool             // by the turn, from its first Stage to its Write; the turn's alone
+	staged []*engine.Append // of this turn, kept for its memory
+
+	flushing sync.Mutex   // one flush at a time; held over I/O, never taken by a turn on a loop
+	flushDue atomic.Bool  // durability Kafka: flush.messages or flush.ms asked for one
+	firstMs  atomic.Int64 // durability Kafka: when the oldest unflushed append was written; 0: none
+
+	synced  atomic.Int64 // S of the last durable checkpoint; Expire stays below it
+	flushed bool         // by a checkpoint; under Dir.checkpoints
+	cut     int64        // a truncation on its way to this offset, -1: none; under Dir.checkpoints
+}
+
+// ID is the topic id of partition.metadata; zero if there is none.
+func (l *Log) ID() [16]byte {
+	l.dir.mu.Lock()
+	defer l.dir.mu.Unlock()
+	return l.s.topicID
+}
+
+// Name is the name of the log's directory.
+func (l *Log) Name() string { return l.s.name }
+
+// Home is the directory the log stands in.
+func (l *Log) Home() *Dir { return l.dir }
+
+// DurableEnd is the offset below which everything survives a power cut. Any
+// goroutine may ask.
+func (l *Log) DurableEnd() engine.Offset { return engine.Offset(l.tail.Durable()) }
+
+func (l *Log) moved() {
+	if l.OnDurable != nil {
+		l.OnDurable()
+	}
+}
+
+// SetID gives a log that came without partition.metadata its topic id, durably.
+// Not on a loop.
+func (l *Log) SetID(id [16]byte) error {
+	if err := l.dir.writeMetadata(l.s.name, id); err != nil {
+		return l.dir.fail(err)
+	}
+	l.dir.mu.Lock()
+	l.s.topicID = id
+	l.dir.mu.Unlock()
+	return nil
+}
+
+// Stage is engine.Log.Stage, refused while the directory is fenced. What was
+// staged must be written in the same turn: no checkpoint can begin meanwhile.
+func (l *Log) Stage(a *engine.Append) error {
+	if !l.held {
+		if err := l.dir.Err(); err != nil {
+			a.Err = err
+			return err
+		}
+		l.mu.Lock()
+		l.held = true
+	}
+	err := l.Log.Stage(a)
+	if err != nil && len(l.Log.Staged()) == 0 {
+		l.held = false
+		l.mu.Unlock()
+	}
+	return err
+}
+
+// Write places what is staged in the segment and in the journal's open group.
+// It fails with ErrFenced, engine.ErrNoSpace or engine.ErrIO; appends that were
+// not placed carry their own Err.
+func (l *Log) Write() (n int, err error) {
+	d := l.dir
+	if !l.held {
+		l.mu.Lock()
+	}
+	l.staged = append(l.staged[:0], l.Log.Staged()...)
+	end := int64(l.Log.End())
+	began := d.now()
+	n, err = l.Log.Write()
+	took := d.now().Sub(began)
+	j := d.journal.Load()
+	for i, a := range l.staged {
+		l.staged[i] = nil
+		if a.Err == nil && !a.Duplicate && j != nil {
+			end = l.place(j, a.Batches, end)
+		}
+	}
+	l.held = false
+	l.mu.Unlock()
+	if d.pace.took(took, errors.Is(err, engine.ErrNoSpace)) && d.events().Slow != nil {
+		d.events().Slow(d.o.Path, d.Slow())
+	}
+	if errors.Is(err, engine.ErrIO) {
+		return n, d.fail(err)
+	}
+	if j != nil {
+		j.Kick()
+	} else {
+		l.written()
+	}
+	if ferr := d.Err(); err == nil && ferr != nil {
+		err = ferr
+	}
+	return n, err
+}
+
+// place copies the batches of one append that begins at log end offset end.
+func (l *Log) place(j *journal.Journal, b []byte, end int64) int64 {
+	for len(b) > 0 {
+		one, rest, err := batch.Next(b)
+		if err != nil {
+			panic("BUG: dir: the engine wrote what is no batch: " + err.Error())
+		}
+		j.Place(&l.tail, one, end)
+		end, b = one.LastOffset()+1, rest
+	}
+	return end
+}
+
+// Roll begins a new segment.
+func (l *Log) Roll() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.judge(l.Log.Roll())
+}
+
+// BeginEpoch is engine.Log.BeginEpoch: durable before it returns.
+func (l *Log) BeginEpoch(e engine.Epoch) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.judge(l.Log.BeginEpoch(e))
+}
+
+// AssignEpoch is engine.Log.AssignEpoch: durable with the next flush.
+func (l *Log) AssignEpoch(e engine.Epoch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.Log.AssignEpoch(e)
+}
+
+// SetConfig is engine.Log.SetConfig.
+func (l *Log) SetConfig(c *engine.Config) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.Log.SetConfig(c)
+}
+
+// Expire is engine.Log.Expire, kept to what the last checkpoint covers; when
+// more may be due a checkpoint is asked for and the next call takes it.
+func (l *Log) Expire(now time.Time, hw engine.Offset) (removed int, err error) {
+	if l.dir.journal.Load() != nil {
+		if s := engine.Offset(l.synced.Load()); s < hw {
+			hw = s
+			l.dir.wantCheckpoint()
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	removed, err = l.Log.Expire(now, hw)
+	return removed, l.judge(err)
+}
+
+// Reap is engine.Log.Reap: it removes what Expire renamed long enough ago.
+func (l *Log) Reap(now time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.judge(l.Log.Reap(now))
+}
+
+// judge fences the directory when the disk failed.
+func (l *Log) judge(err error) error {
+	if errors.Is(err, engine.ErrIO) {
+		return l.dir.fail(err)
+	}
+	return err
+}
+
+// Sync makes everything written durable in the segments. Not on a loop.
+func (l *Log) Sync() error {
+	_, _, err := l.flush()
+	return err
+}
+
+func (l *Log) syncPlaced() error {
+	_, _, err := l.flush()
+	if errors.Is(err, ErrRemoved) {
+		return nil // nobody will ask for its records
+	}
+	return err
+}
+
+// flush makes durable in segments what was written before the call. It moves
+// the durable end.
+func (l *Log) flush() (end int64, producers []byte, err error) {
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
+	l.mu.Lock()
+	if l.gone {
+		l.mu.Unlock()
+		return 0, nil, fmt.Errorf("%w: %s", ErrRemoved, l.s.name)
+	}
+	f := l.Log.Flush()
+	l.mu.Unlock()
+	err = f.Run()
+	l.mu.Lock()
+	l.Log.FlushDone(f, err)
+	l.mu.Unlock()
+	if err != nil {
+		return 0, nil, l.dir.fail(err) // ENOSPC too: what an fdatasync lost stays lost
+	}
+	return int64(f.End()), f.Producers(), nil
+}

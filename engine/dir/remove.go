@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dir
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/samsa-broker/samsa/engine/journal"
+)
+
+// deletion is a directory to be removed when it is due.
+type deletion struct {
+	name  string
+	dueMs int64
+}
+
+func sortFound(found []Found) {
+	slices.SortFunc(found, func(a, b Found) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// Remove deletes a log: journaled, then renamed to NAME.<hex>-delete; its bytes
+// go after file.delete.delay.ms. Spans that are read from it stay valid until
+// released. Not on a loop.
+func (d *Dir) Remove(l *Log) error {
+	if err := d.usable(); err != nil {
+		return err
+	}
+	l.flushing.Lock() // no flush is under way, and none comes
+	l.mu.Lock()
+	if l.gone {
+		l.mu.Unlock()
+		l.flushing.Unlock()
+		return fmt.Errorf("%w: %s", ErrRemoved, l.s.name)
+	}
+	l.gone = true
+	l.mu.Unlock()
+	l.flushing.Unlock()
+	if j := d.journal.Load(); j != nil {
+		if err := j.Record(&journal.Entry{Kind: journal.KindRemoved, Log: l.s.id}); err != nil {
+			return d.fail(err)
+		}
+	}
+	d.mu.Lock()
+	d.dropState(l.s)
+	d.mu.Unlock()
+	l.mu.Lock()
+	delay := l.Log.Config().DeleteDelayMs
+	err := l.Log.Close(false)
+	l.mu.Unlock()
+	if serr := d.setAside(l.s.topic, l.s.partition, l.s.name, delay); serr != nil {
+		return d.fail(serr)
+	}
+	l.moved()
+	return err
+}
+
+// setAside renames a log's directory, durably, and lets the background remove
+// it later.
+func (d *Dir) setAside(topic string, partition int32, name string, delayMs int64) error {
+	aside := deleteName(topic, partition)
+	if err := d.o.FS.Rename(filepath.Join(d.o.Path, name), filepath.Join(d.o.Path, aside)); err != nil {
+		return err
+	}
+	if err := d.syncDir(d.o.Path); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.deletions = append(d.deletions, deletion{aside, d.now().UnixMilli() + delayMs})
+	d.mu.Unlock()
+	return nil
+}
+
+// deleteDue removes what was set aside long enough ago.
+func (d *Dir) deleteDue(nowMs int64) {
+	d.mu.Lock()
+	var due []string
+	d.deletions = slices.DeleteFunc(d.deletions, func(x deletion) bool {
+		if x.dueMs > nowMs {
+			return false
+		}
+		due = append(due, x.name)
+		return true
+	})
+	d.mu.Unlock()
+	for _, name := range due {
+		d.chores.add(func() {
+			err := d.o.FS.RemoveAll(filepath.Join(d.o.Path, name))
+			if d.events().Removed != nil {
+				d.events().Removed(d.o.Path, name, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dir
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/samsa-broker/samsa/engine"
+	"github.com/samsa-broker/samsa/engine/batch"
+	"github.com/samsa-broker/samsa/engine/journal"
+)
+
+// replayer brings the journal's entries back into the logs.
+type replayer struct {
+	d     *Dir
+	out   *Started
+	lost  map[uint64]int   // creation -> index in d.damage
+	drops map[uint64]*Drop // what is dropped on purpose, by creation
+	order []uint64         // of drops
+	spans []engine.Span
+}
+
+// replay applies the journal. Doing it twice, or dying within, changes nothing:
+// every rule looks at the log as it stands.
+func (d *Dir) replay(out *Started) error {
+	r := &replayer{d: d, out: out, lost: map[uint64]int{}, drops: map[uint64]*Drop{}}
+	got, err := journal.Scan(d.o.FS, d.o.Path, d.last, func(_ uint64, e *journal.Entry) error { return r.entry(e) })
+	out.Groups, out.Entries, out.Torn = got.Groups, got.Entries, got.Torn
+	out.BytesRead, out.BytesSearched = got.BytesRead, got.BytesSearched
+	if err != nil {
+		return err
+	}
+	for _, creation := range r.order {
+		d.drop(*r.drops[creation])
+	}
+	return d.damaged()
+}
+
+func (r *replayer) entry(e *journal.Entry) error {
+	switch e.Kind {
+	case journal.KindCreated, journal.KindRemoved, journal.KindStart:
+		return nil // survey took it
+	}
+	s := r.d.states[e.Log.Creation]
+	switch {
+	case s == nil: // its creation stood in a group that is damaged
+		name := fmt.Sprintf("topic id %s partition %d", topicText(e.Log.Topic), e.Log.Partition)
+		r.loses(e, name, e.Base, "the journal does not say which log this is")
+		return nil
+	case s.removed:
+		r.out.Skipped++
+		return nil
+	case s.name == "" || !s.there:
+		r.drops1(s, e, "another broker deleted the log")
+		return nil
+	case s.log == nil:
+		return fmt.Errorf("dir: journal holds records of %s, which was not loaded before Start", s.name)
+	case e.Kind == journal.KindReset:
+		s.synced = min(s.synced, e.Base)
+		return s.log.Log.Reset(engine.Offset(e.Base))
+	}
+	return r.records(s, e)
+}
+
+// records is the rule for one entry of records (FORMAT.md, replay).
+func (r *replayer) records(s *state, e *journal.Entry) error {
+	l := s.log
+	if e.Last < s.synced || e.Last < int64(l.Start()) || e.End < s.synced {
+		r.out.Skipped++ // segments hold it, or something later that they hold replaced it
+		return nil
+	}
+	end := int64(l.End())
+	if e.Kind == journal.KindSynced {
+		switch {
+		case end > e.Last:
+			r.out.Kept++
+		case l.Foreign():
+			r.drops1(s, e, "another broker opened the log since")
+		default:
+			r.loses(e, s.name, end, "the segment was synced to there and is shorter")
+		}
+		return nil
+	}
+	if end < e.End {
+		if l.Foreign() {
+			r.drops1(s, e, "another broker opened the log since")
+			return nil
+		}
+		r.loses(e, s.name, end, "the log ends before the records the journal holds")
+		return nil
+	}
+	if end > e.End {
+		goOn, err := r.overlap(s, e)
+		if err != nil || !goOn {
+			return err
+		}
+	}
+	return r.append(l, e)
+}
+
+// overlap handles a log that holds something where e was appended; true: e is
+// to be appended now.
+func (r *replayer) overlap(s *state, e *journal.Entry) (bool, error) {
+	l := s.log
+	standing, err := r.standing(l, engine.Offset(e.End))
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case standing != nil && standing.BaseOffset() == e.Base && standing.LastOffset() == e.Last &&
+		standing.LeaderEpoch() == e.Epoch && standing.CRC() == e.CRC:
+		r.out.Kept++
+		return false, nil
+	case l.Foreign():
+		r.drops1(s, e, "another broker opened the log since")
+		return false, nil
+	case standing != nil && standing.LeaderEpoch() > e.Epoch:
+		r.out.Skipped++
+		return false, nil
+	}
+	r.out.Truncated++
+	return true, l.Log.TruncateTo(engine.Offset(e.End))
+}
+
+// standing reads the head of the batch that holds at, or the next one.
+func (r *replayer) standing(l *Log, at engine.Offset) (batch.Batch, error) {
+	var err error
+	r.spans, err = l.View().Read(r.spans[:0], max(at, l.Start()), l.End(), batch.HeaderSize, true)
+	defer func() {
+		for i := range r.spans {
+			r.spans[i].Release()
+		}
+	}()
+	if err != nil || len(r.spans) == 0 {
+		return nil, err
+	}
+	head := make([]byte, batch.HeaderSize)
+	n, err := r.spans[0].File().ReadAt(head, r.spans[0].Off())
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if b := batch.Batch(head); n == len(head) && b.Magic() == 2 {
+		return b, nil
+	}
+	return nil, nil // an old message format: nothing the journal holds equals it
+}
+
+func (r *replayer) append(l *Log, e *journal.Entry) error {
+	a := &engine.Append{Batches: append([]byte(nil), e.Data...), Origin: engine.Replica, Epoch: engine.Epoch(e.Epoch)}
+	if err := l.Log.Stage(a); err != nil {
+		return fmt.Errorf("dir: replay of offset %d into %s: %w", e.Base, l.s.name, err)
+	}
+	if _, err := l.Log.Write(); err != nil {
+		return fmt.Errorf("dir: replay of offset %d into %s: %w", e.Base, l.s.name, err)
+	}
+	r.out.Appended++
+	return nil
+}
+
+// loses notes damage, one range a log.
+func (r *replayer) loses(e *journal.Entry, name string, from int64, why string) {
+	i, ok := r.lost[e.Log.Creation]
+	if !ok {
+		i = len(r.d.damage)
+		r.lost[e.Log.Creation] = i
+		r.d.damage = append(r.d.damage, Drop{Log: name, From: from, To: from, Why: why})
+	}
+	r.d.damage[i].To = max(r.d.damage[i].To, e.Last+1)
+}
+
+// drops1 notes what is left out on purpose, one range a log.
+func (r *replayer) drops1(s *state, e *journal.Entry, why string) {
+	x := r.drops[e.Log.Creation]
+	if x == nil {
+		x = &Drop{Log: logName(s.topic, s.partition), From: e.Base, To: e.Base, Why: why}
+		r.drops[e.Log.Creation] = x
+		r.order = append(r.order, e.Log.Creation)
+	}
+	x.From, x.To = min(x.From, e.Base), max(x.To, e.Last+1)
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dir
+
+import (
+	"crypto/rand"
+	"fmt"
+	"strings"
+
+	"github.com/samsa-broker/samsa/engine/journal"
+)
+
+// Start replays the journal into the loaded logs, syncs them and opens a new
+// journal; then appends may begin. After a clean stop there is nothing to
+// replay, and logs may be loaded later. It fails with ErrDamaged when an
+// acknowledged record cannot be brought back.
+//
+// Nothing is replayed across two starts: the new journal has a new id, and the
+// checkpoint that names it says that the segments hold everything.
+func (d *Dir) Start(logs []*Log) error {
+	began := d.now()
+	if d.started.Load() {
+		return fmt.Errorf("dir: %s was started already", d.o.Path)
+	}
+	for _, l := range logs {
+		if l.dir != d {
+			panic("BUG: dir: Start with a log of another directory")
+		}
+	}
+	out := Started{}
+	if !d.clean && d.last != nil && d.last.FileBytes > 0 {
+		if err := d.replay(&out); err != nil {
+			return err
+		}
+	}
+	if err := d.beginLife(&out); err != nil {
+		return err
+	}
+	d.started.Store(true)
+	d.wg.Go(d.background)
+	out.Took = d.now().Sub(began)
+	if d.events().Started != nil {
+		d.events().Started(d.o.Path, out)
+	}
+	return nil
+}
+
+// beginLife writes the checkpoint that ends the old journal, removes the mark
+// and opens the new journal, in this order.
+func (d *Dir) beginLife(out *Started) (err error) {
+	d.checkpoints.Lock()
+	defer d.checkpoints.Unlock()
+	last := uint64(0)
+	if d.last != nil {
+		last = d.last.Sequence
+	}
+	if d.slots, err = journal.OpenSlots(d.o.FS, d.o.Path, last); err != nil {
+		return err
+	}
+	if d.o.Durability == Journal {
+		_, _ = rand.Read(d.id[:]) // never fails
+	}
+	for range 2 { // both slots speak of this life, so that rot in one cannot bring back the last
+		if err := d.checkpoint(); err != nil {
+			return err
+		}
+	}
+	if err := d.clearMark(); err != nil {
+		return err
+	}
+	if d.o.Durability != Journal {
+		for _, l := range d.loaded() {
+			l.tail.Begin(int64(l.End()))
+		}
+		return nil
+	}
+	if err := journal.Prepare(d.o.FS, d.o.Path, d.fileBytes); err != nil {
+		return err
+	}
+	o := journal.Options{
+		FS: d.o.FS, Dir: d.o.Path, Writer: d.o.Writer, ID: d.id, FileBytes: d.fileBytes,
+		Events: journal.Events{
+			Sealed: d.wantCheckpoint,
+			Broken: func(err error) { _ = d.fail(err) },
+			Full: func(err error) {
+				if d.events().Full != nil {
+					d.events().Full(d.o.Path, err)
+				}
+			},
+		},
+	}
+	if d.last != nil && d.last.FileBytes == d.fileBytes {
+		o.Zeroed = d.last.Zeroed
+	}
+	j, err := journal.Open(o)
+	if err != nil {
+		return err
+	}
+	for _, l := range d.loaded() {
+		l.tail.Begin(int64(l.End()))
+	}
+	d.journal.Store(j)
+	out.JournalBytes = d.fileBytes
+	out.Direct, out.WhyNot = j.Direct()
+	return nil
+}
+
+// damaged makes one error of what replay could not bring back.
+func (d *Dir) damaged() error {
+	if len(d.damage) == 0 {
+		return nil
+	}
+	var text strings.Builder
+	for i, x := range d.damage {
+		if i > 0 {
+			text.WriteString("; ")
+		}
+		fmt.Fprintf(&text, "%s lacks offsets %d to %d: %s", x.Log, x.From, x.To-1, x.Why)
+	}
+	if d.accept {
+		for _, x := range d.damage {
+			d.drop(x)
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: %s: %s", ErrDamaged, d.o.Path, text.String())
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/samsa-broker/samsa/engine/journal"
+)
+
+// survey reads what checkpoint and journal say about logs, not yet what they
+// hold of them: which were made, removed or moved their start, and how far they
+// were acknowledged. After a clean stop of our own there is nothing to read.
+func (d *Dir) survey() error {
+	if d.last == nil {
+		return d.surveyNothing()
+	}
+	d.nextCreation = max(1, d.last.NextCreation)
+	for i := range d.last.Logs {
+		l := &d.last.Logs[i]
+		topic, partition, ok := parseLogName(l.Name)
+		if !ok {
+			return fmt.Errorf("%w: checkpoint names a log %q", ErrDamaged, l.Name)
+		}
+		d.addState(&state{
+			id: l.ID, topicID: l.ID.Topic, topic: topic, partition: partition, name: l.Name, known: true,
+			synced: l.Synced, start: l.Start, producers: l.Producers, acked: l.Synced,
+		})
+	}
+	if d.last.FileBytes == 0 || d.clean && !d.foreign {
+		return nil
+	}
+	got, err := journal.Scan(d.o.FS, d.o.Path, d.last, d.surveyEntry)
+	if err != nil {
+		return err
+	}
+	if len(got.Gaps) == 0 {
+		return nil
+	}
+	return d.surveyGaps(got.Gaps)
+}
+
+// surveyNothing is survey without a checkpoint. A journal with groups in it
+// must have had one.
+func (d *Dir) surveyNothing() error {
+	if d.clean || d.accept {
+		return nil
+	}
+	for i := range journal.Files {
+		name := filepath.Join(d.o.Path, journal.FileName(i))
+		f, err := d.o.FS.OpenFile(name, os.O_RDONLY, 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		head := make([]byte, journal.GroupHeaderSize)
+		_, rerr := f.ReadAt(head, 0)
+		if err := f.Close(); err != nil {
+			return err
+		}
+		if _, bad := journal.DecodeHeader(head); rerr == nil && bad == nil {
+			return fmt.Errorf("%w: %s holds groups, but no checkpoint says which count", ErrDamaged, name)
+		}
+	}
+	return nil
+}
+
+// surveyEntry takes one entry's word on its log.
+func (d *Dir) surveyEntry(_ uint64, e *journal.Entry) error {
+	s := d.states[e.Log.Creation]
+	if e.Kind == journal.KindCreated && s == nil {
+		topic, partition, ok := parseLogName(string(e.Data))
+		if !ok {
+			return fmt.Errorf("%w: journal names a log %q", ErrDamaged, e.Data)
+		}
+		d.addState(&state{
+			id: e.Log, topicID: e.Log.Topic, topic: topic, partition: partition, name: string(e.Data), known: true,
+			synced: e.Base, acked: e.Base,
+		})
+		return nil
+	}
+	if s == nil {
+		return nil // replay will say so
+	}
+	switch e.Kind {
+	case journal.KindBatch, journal.KindSynced:
+		s.acked = max(s.acked, e.Last+1)
+	case journal.KindRemoved:
+		s.removed = true
+		if d.byName[s.name] == s {
+			delete(d.byName, s.name)
+		}
+	case journal.KindStart:
+		s.start = max(s.start, e.Base)
+	case journal.KindReset:
+		s.start, s.acked = e.Base, e.Base
+	}
+	return nil
+}
+
+// surveyGaps names what may be lost: what the missing groups held nobody knows,
+// but the logs that go on behind them are.
+func (d *Dir) surveyGaps(gaps []journal.Gap) error {
+	var text strings.Builder
+	for i, g := range gaps {
+		if i > 0 {
+			text.WriteString("; ")
+		}
+		fmt.Fprintf(&text, "groups %d to %d at position %d (%s) are not readable although later ones are",
+			g.First, g.Next-1, g.Position, journal.FileName(int(g.Position/d.last.FileBytes%journal.Files)))
+	}
+	if d.clean {
+		d.drop(Drop{Log: "unknown logs", From: -1, To: -1, Why: text.String()})
+		return nil
+	}
+	text.WriteString("; logs that may lack records:")
+	behind := map[uint64]bool{}
+	next := gaps[0].Next
+	_, err := journal.Scan(d.o.FS, d.o.Path, d.last, func(seq uint64, e *journal.Entry) error {
+		s := d.states[e.Log.Creation]
+		if seq < next || behind[e.Log.Creation] || e.Kind != journal.KindBatch && e.Kind != journal.KindSynced {
+			return nil
+		}
+		behind[e.Log.Creation] = true
+		name := fmt.Sprintf("topic id %s partition %d", topicText(e.Log.Topic), e.Log.Partition)
+		if s != nil {
+			name = s.name
+		}
+		fmt.Fprintf(&text, " %s below offset %d", name, e.End)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !d.accept {
+		return fmt.Errorf("%w: %s: %s", ErrDamaged, d.o.Path, text.String())
+	}
+	d.drop(Drop{Log: "unknown logs", From: -1, To: -1, Why: text.String()})
+	return nil
+}
+
+// list reads the directory and brings it together with what the journal says:
+// deletions and creations that were cut short are finished.
+func (d *Dir) list() error {
+	entries, err := d.o.FS.ReadDir(d.o.Path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		if !e.IsDir() || name == remoteCache {
+			continue
+		}
+		switch suffixOf(name) {
+		case "-delete":
+			d.deletions = append(d.deletions, deletion{name, d.now().UnixMilli() + deleteDelayMs})
+			continue
+		case "-future", "-stray":
+			continue
+		}
+		topic, partition, ok := parseLogName(name)
+		if !ok {
+			d.events().ignored(d.o.Path, name, "the name is not TOPIC-PARTITION; Kafka would refuse to start")
+			continue
+		}
+		if err := d.listLog(topic, partition, name); err != nil {
+			return err
+		}
+	}
+	for _, s := range d.sorted() {
+		if !s.there || s.removed {
+			continue
+		}
+		d.found = append(d.found, Found{
+			Topic: s.topic, Partition: s.partition, ID: s.topicID, Name: s.name, NeedsRecovery: !d.clean, Known: s.known,
+		})
+	}
+	sortFound(d.found)
+	return nil
+}
+
+// listLog is list for one directory that is named like a log.
+func (d *Dir) listLog(topic string, partition int32, name string) error {
+	id, err := d.readMetadata(name)
+	if err != nil {
+		return err
+	}
+	none := [16]byte{}
+	for _, s := range d.sorted() { // a deletion that did not come to the rename
+		if s.removed && s.name == name && !d.foreign && s.topicID == id && d.byName[name] == nil {
+			return d.setAside(s.topic, s.partition, name, deleteDelayMs)
+		}
+	}
+	s := d.byName[name]
+	if s != nil && s.topicID != none && id != none && s.topicID != id {
+		// Another broker deleted the topic and made it again.
+		s.name = "" // nothing of it stands here
+		delete(d.byName, name)
+		s = nil
+	}
+	if s == nil {
+		s = d.newState(topic, partition, id)
+		s.synced = d.recoveryPoints[s.place()]
+		s.acked = 0
+	}
+	if id == none && s.topicID != none {
+		if err := d.writeMetadata(name, s.topicID); err != nil { // a creation that was cut short
+			return err
+		}
+	} else {
+		s.topicID = id
+	}
+	s.there = true
+	return nil
+}
