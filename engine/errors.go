@@ -2,7 +2,11 @@
 
 package engine
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/samsa-broker/samsa/engine/producer"
+)
 
 // What an operation on a Log may answer. Operands are wrapped around these
 // with %w; ask with errors.Is.
@@ -12,16 +16,16 @@ var (
 	ErrOffsetOutOfRange = errors.New("engine: offset out of range")
 	// ErrOutOfOrderSequence means that a producer's batch does not follow its
 	// last one.
-	ErrOutOfOrderSequence = errors.New("engine: out of order sequence number")
+	ErrOutOfOrderSequence = producer.ErrOutOfOrder
 	// ErrInvalidProducerEpoch means that a newer incarnation of the producer
 	// has written here.
-	ErrInvalidProducerEpoch = errors.New("engine: producer epoch is older than the current one")
+	ErrInvalidProducerEpoch = producer.ErrEpoch
 	// ErrCoordinatorFenced means that a transaction marker carries an older
 	// coordinator epoch than the last one seen for its producer.
-	ErrCoordinatorFenced = errors.New("engine: transaction coordinator epoch is older than the current one")
+	ErrCoordinatorFenced = producer.ErrCoordinatorEpoch
 	// ErrInvalidTxnState means that a batch outside any transaction arrived
 	// while its producer has a transaction open here.
-	ErrInvalidTxnState = errors.New("engine: not part of the open transaction")
+	ErrInvalidTxnState = producer.ErrTxnState
 	// ErrTooLarge means that the batches of one append exceed segment.bytes
 	// (Kafka's RECORD_LIST_TOO_LARGE).
 	ErrTooLarge = errors.New("engine: append is larger than a segment")
@@ -31,6 +35,9 @@ var (
 	// ErrNoSpace means that the file system is full. The log is as it was
 	// before, and may take appends again when there is room.
 	ErrNoSpace = errors.New("engine: no space left on device")
+	// errResources means that the process has no file descriptors left. The log
+	// is as it was before.
+	errResources = errors.New("engine: out of file descriptors")
 	// ErrIO means that the disk failed. The log is fenced: nothing more is
 	// appended to it, and no later success undoes that.
 	ErrIO = errors.New("engine: disk error, log is fenced")

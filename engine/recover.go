@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/samsa-broker/samsa/engine/producer"
+	"github.com/samsa-broker/samsa/engine/segment"
+)
+
+// load makes the log out of what was found.
+func (l *Log) load(o *Options, found files, r *Recovery) error {
+	l.snapshots = found.snapshots
+	l.setSegments(found.segments)
+	if len(found.segments) > 0 {
+		l.start.Store(max(int64(o.LogStart), found.segments[0].Base()))
+	}
+	epochsErr := l.loadEpochs()
+	var err error
+	switch {
+	case len(found.segments) == 0:
+		err = l.begin(o.LogStart)
+	case o.Clean:
+		err = l.loadClean(o, r)
+	default:
+		err = l.recover(o, r)
+	}
+	if err != nil {
+		return err
+	}
+	if l.End() < o.LogStart { // Kafka: nothing that is left is wanted
+		r.Reason = fmt.Sprintf("log ends at %d, below its start %d", l.End(), o.LogStart)
+		if err := l.Reset(o.LogStart); err != nil {
+			return err
+		}
+	}
+	l.cutEpochs(l.End())
+	if epochsErr != nil {
+		if err := l.scanEpochs(epochsErr); err != nil {
+			return err
+		}
+	}
+	l.trimEpochs(o.LogStart)
+	return l.dropStraySnapshots()
+}
+
+// begin makes the first segment of an empty log.
+func (l *Log) begin(start Offset) error {
+	seg, err := segment.Create(&l.env, int64(start), l.now())
+	if err != nil {
+		return err
+	}
+	l.namesDirty = true
+	l.setSegments([]*segment.Segment{seg})
+	for _, end := range []interface{ Store(int64) }{&l.start, &l.end, &l.synced} {
+		end.Store(int64(start))
+	}
+	return l.dropSnapshots(func(o Offset) bool { return o > start })
+}
+
+// loadClean takes the ends from names where it can: after a clean stop the
+// newest snapshot is that of the log end, and so is the recovery point.
+func (l *Log) loadClean(o *Options, r *Recovery) error {
+	active := l.active()
+	end := Offset(active.Base())
+	if active.Size() > 0 {
+		n := len(l.snapshots)
+		if n > 0 && l.snapshots[n-1] == o.RecoveryPoint && o.RecoveryPoint > end {
+			end, l.trusted = o.RecoveryPoint, true
+		} else {
+			found, err := active.Ready(l.now())
+			if err != nil {
+				return err
+			}
+			end = Offset(found)
+		}
+	}
+	l.end.Store(int64(end))
+	l.synced.Store(int64(end))
+	if err := l.dropSnapshots(func(o Offset) bool { return o > end }); err != nil {
+		return err
+	}
+	if len(l.snapshots) == 0 { // as Kafka: who stopped cleanly without a snapshot had no producers
+		return nil
+	}
+	read, err := l.loadProducers(end)
+	r.BytesRead += read
+	return err
+}
+
+// recover checks the segments from the one that holds the recovery point on.
+func (l *Log) recover(o *Options, r *Recovery) error {
+	segs := l.view.Load().segs
+	point := max(o.RecoveryPoint, 0)
+	first := max((&View{log: l, segs: segs}).find(point), 0)
+	applyFrom, read, err := l.producersBefore(o, point, segs[first])
+	if err != nil {
+		return err
+	}
+	r.BytesRead += read
+	end := Offset(segs[first].Base())
+	for i := first; i < len(segs); i++ {
+		got, err := l.recoverSegment(segs[i], point, applyFrom)
+		r.BytesRead += got.BytesRead
+		r.Segments++
+		if err != nil {
+			return err
+		}
+		end = max(end, Offset(got.End))
+		l.foreign = i == len(segs)-1 && got.Foreign
+		if got.Why != nil {
+			r.BytesTruncated, r.Reason, r.Removed = got.Truncated, got.Why.Error(), len(segs)-i-1
+			l.setSegments(slices.Clone(segs[:i+1]))
+			if err := l.dropDamaged(segs[i+1:]); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	l.setSegments(l.view.Load().segs)
+	l.end.Store(int64(end))
+	l.synced.Store(int64(min(point, end)))
+	if err := l.dropSnapshots(func(o Offset) bool { return o > end }); err != nil {
+		return err
+	}
+	if end < applyFrom { // the file ends before what producer state was of
+		if _, err := l.loadProducers(end); err != nil {
+			return err
+		}
+	}
+	if read > 0 || len(l.snapshots) == 0 { // spare the next start what this one had to read
+		return l.takeSnapshot(end)
+	}
+	return nil
+}
+
+func (l *Log) dropDamaged(segs []*segment.Segment) error {
+	if len(segs) == 0 {
+		return nil
+	}
+	if err := l.doomAll(segs); err != nil {
+		return err
+	}
+	return l.fs.SyncDir(l.dir) // they must not come back behind a gap
+}
+
+// producersBefore makes the producer state with which recovery begins, and
+// returns the offset it is of: batches from there on are to be applied.
+func (l *Log) producersBefore(o *Options, point Offset, first *segment.Segment) (at Offset, read int64, err error) {
+	if len(o.Producers) > 0 && point >= Offset(first.Base()) {
+		if entries, err := producer.DecodeFull(o.Producers); err == nil {
+			l.producers.Load(entries, l.nowMs(), l.expiryMs)
+			l.txns.Reset(l.producers)
+			return point, 0, nil
+		} else if l.events.Rebuilt != nil {
+			l.events.Rebuilt(l.dir, "producer state of the checkpoint", err.Error())
+		}
+	}
+	base := Offset(first.Base())
+	limit := max(point, base)
+	at = max(l.loadSnapshot(limit), l.Start())
+	l.txns.Reset(l.producers)
+	if at >= base { // the rest comes with the segment itself
+		return at, 0, nil
+	}
+	read, err = l.replayProducers(at, base)
+	return base, read, err
+}
+
+// recoverSegment recovers one segment, feeding epochs and producer state.
+// Between the state's offset and the place where checking begins, headers are
+// read without being checked.
+func (l *Log) recoverSegment(s *segment.Segment, point, applyFrom Offset) (segment.Recovered, error) {
+	base := Offset(s.Base())
+	if applyFrom < base {
+		applyFrom = base
+	}
+	begun, replayed := false, int64(0)
+	got, err := s.Recover(int64(point), func(h *segment.Head, whole func() ([]byte, error)) error {
+		if !begun {
+			begun = true
+			n, err := l.beginRecovery(s, applyFrom, Offset(h.Base))
+			if replayed = n; err != nil {
+				return err
+			}
+		}
+		if h.Magic == 2 && h.Epoch > int32(l.LastEpoch()) {
+			l.assignEpoch(Epoch(h.Epoch), Offset(h.Base))
+		}
+		if Offset(h.Base) < applyFrom {
+			return nil
+		}
+		aborted, err := l.replayBatch(h, whole)
+		if err == nil && aborted != nil {
+			err = s.Abort(*aborted)
+		}
+		return err
+	})
+	if err == nil && !begun {
+		err = s.CutAborted(int64(applyFrom))
+	}
+	got.BytesRead += replayed
+	return got, err
+}
+
+// beginRecovery brings producer state from applyFrom to where checking begins,
+// and drops the aborted transactions that will be found again.
+func (l *Log) beginRecovery(s *segment.Segment, applyFrom, checked Offset) (read int64, err error) {
+	if err := s.CutAborted(int64(applyFrom)); err != nil || applyFrom >= checked {
+		return 0, err
+	}
+	read, err = s.Walk(int64(applyFrom), func(h *segment.Head, whole func() ([]byte, error)) error {
+		if Offset(h.Base) >= checked {
+			return errStop
+		}
+		aborted, err := l.replayBatch(h, whole)
+		if err == nil && aborted != nil {
+			err = s.Abort(*aborted)
+		}
+		return err
+	})
+	if errors.Is(err, errStop) {
+		err = nil
+	}
+	return read, err
+}
+
+// errStop ends a walk early.
+var errStop = errors.New("engine: far enough")
+
+// dropStraySnapshots removes snapshots that are not of a segment's base, but
+// for the newest if it lies behind the last of them: Kafka's rule.
+func (l *Log) dropStraySnapshots() error {
+	n := len(l.snapshots)
+	if n == 0 {
+		return nil
+	}
+	v := l.view.Load()
+	newest, last := l.snapshots[n-1], Offset(l.active().Base())
+	return l.dropSnapshots(func(o Offset) bool {
+		at := v.find(o)
+		isBase := at >= 0 && v.segs[at].Base() == int64(o)
+		return !isBase && !(o == newest && o > last)
+	})
+}
+
+// loadEpochs reads the epoch file. An error means that it is missing beside
+// records, or not to be trusted.
+func (l *Log) loadEpochs() error {
+	list, err := l.readEpochs()
+	if errors.Is(err, fs.ErrNotExist) && l.Size() == 0 {
+		err = nil
+	}
+	l.epochs.Store(&list)
+	return err
+}
+
+// scanEpochs finds the leader epochs in the log itself. Segments whose first
+// batch has the epoch of the next one's are not read any further.
+func (l *Log) scanEpochs(why error) error {
+	if l.Size() == 0 {
+		return nil
+	}
+	recovered := *l.epochs.Load()
+	l.setEpochs(nil)
+	segs := l.view.Load().segs
+	for i, s := range segs {
+		nextEpoch := int32(-2)
+		if i+1 < len(segs) && segs[i+1].Size() > 0 {
+			_, err := segs[i+1].Walk(segs[i+1].Base(), func(h *segment.Head, _ func() ([]byte, error)) error {
+				nextEpoch = h.Epoch
+				return errStop
+			})
+			if err != nil && !errors.Is(err, errStop) {
+				return err
+			}
+		}
+		_, err := s.Walk(s.Base(), func(h *segment.Head, _ func() ([]byte, error)) error {
+			l.assignEpoch(Epoch(h.Epoch), Offset(h.Base))
+			if h.Epoch == nextEpoch {
+				return errStop
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			return err
+		}
+	}
+	for _, e := range recovered { // an epoch that began at the end has no batch yet
+		if e.start >= l.End() {
+			l.assignEpoch(e.epoch, e.start)
+		}
+	}
+	if l.events.Rebuilt != nil {
+		l.events.Rebuilt(l.dir, epochFile, why.Error())
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/samsa-broker/samsa/engine/batch"
+	"github.com/samsa-broker/samsa/engine/segment"
+)
+
+// OffsetForTime finds the first record whose timestamp is at least ts (ms):
+// its offset, timestamp and leader epoch. It answers -1 for all three when
+// there is none. Nothing below the log start is found; the caller compares the
+// offset with the end that its client may see.
+func (v *View) OffsetForTime(ts int64) (at Offset, timestamp int64, epoch Epoch, err error) {
+	for {
+		at, timestamp, epoch, err = v.offsetForTime(ts)
+		newest := v.log.view.Load()
+		if !errors.Is(err, segment.ErrGone) || newest == v {
+			return at, timestamp, epoch, err
+		}
+		v = newest
+	}
+}
+
+func (v *View) offsetForTime(ts int64) (Offset, int64, Epoch, error) {
+	start := v.log.Start()
+	for i, s := range v.segs {
+		if i+1 < len(v.segs) && v.segs[i+1].Base() <= int64(start) || s.Size() == 0 {
+			continue
+		}
+		largest, err := s.LargestTimestamp()
+		if err != nil {
+			return -1, -1, -1, err
+		}
+		if i+1 < len(v.segs) && largest < ts { // the last one's may be behind the picture
+			continue
+		}
+		found, err := findTime(s, ts, start)
+		if err != nil {
+			return -1, -1, -1, fmt.Errorf("search for time %d in segment %d: %w", ts, s.Base(), err)
+		}
+		if found.at >= 0 {
+			return found.at, found.timestamp, found.epoch, nil
+		}
+	}
+	return -1, -1, -1, nil
+}
+
+// MaxTimestamp finds the record with the largest timestamp, the first of them
+// if there are several; -1 for all when no record has one.
+func (v *View) MaxTimestamp() (at Offset, timestamp int64, epoch Epoch, err error) {
+	largest := batch.NoTimestamp
+	for _, s := range v.segs {
+		ts, err := s.MaxTimestamp()
+		if err != nil {
+			return -1, -1, -1, err
+		}
+		largest = max(largest, ts)
+	}
+	if largest == batch.NoTimestamp {
+		return -1, -1, -1, nil
+	}
+	return v.OffsetForTime(largest)
+}
+
+// timeFound is the answer of a search; at is -1 when there is none.
+type timeFound struct {
+	at        Offset
+	timestamp int64
+	epoch     Epoch
+}
+
+// findTime searches one segment.
+func findTime(s *segment.Segment, ts int64, start Offset) (timeFound, error) {
+	none := timeFound{at: -1, timestamp: -1, epoch: -1}
+	sc, done, err := s.SeekTime(ts)
+	if err != nil || sc == nil {
+		return none, err
+	}
+	defer done()
+	var body []byte
+	var scratch batch.Scratch
+	for {
+		h, err := sc.Next()
+		if errors.Is(err, io.EOF) {
+			return none, nil
+		}
+		if err != nil {
+			return none, err
+		}
+		if h.MaxTimestamp < ts || Offset(h.Last) < start {
+			continue
+		}
+		if body, err = sc.Body(&h, body); err != nil {
+			return none, err
+		}
+		found := none
+		look := func(r *batch.Record) error {
+			if r.Timestamp < ts || Offset(r.Offset) < start {
+				return nil
+			}
+			found = timeFound{at: Offset(r.Offset), timestamp: r.Timestamp, epoch: Epoch(h.Epoch)}
+			return errStop
+		}
+		if h.Magic == 2 {
+			err = batch.Walk(batch.Batch(body), &scratch, look)
+		} else {
+			err = batch.WalkLegacy(batch.Legacy(body), &scratch, look)
+		}
+		if errors.Is(err, errStop) {
+			return found, nil
+		}
+		if err != nil {
+			return none, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+	}
+}
+
+// AbortedTxn is an aborted transaction whose records a reader of committed
+// records skips, from FirstOffset to the producer's next abort marker.
+type AbortedTxn struct {
+	ProducerID  int64
+	FirstOffset Offset
+}
+
+// Aborted appends to dst the aborted transactions that have records in
+// [from, to), ordered by their markers.
+func (v *View) Aborted(from, to Offset, dst []AbortedTxn) ([]AbortedTxn, error) {
+	had := len(dst)
+	for {
+		var err error
+		dst, err = v.aborted(from, to, dst)
+		newest := v.log.view.Load()
+		if err == nil || !errors.Is(err, segment.ErrGone) || newest == v {
+			return dst, err
+		}
+		dst, v = dst[:had], newest
+	}
+}
+
+func (v *View) aborted(from, to Offset, dst []AbortedTxn) ([]AbortedTxn, error) {
+	for at := max(v.find(from), 0); at < len(v.segs); at++ {
+		txns, err := v.segs[at].Aborted()
+		if err != nil {
+			return dst, err
+		}
+		for _, t := range txns {
+			if t.Last >= int64(from) && t.First < int64(to) {
+				dst = append(dst, AbortedTxn{t.ProducerID, Offset(t.First)})
+			}
+			if t.LastStable >= int64(to) { // whatever ends later began later
+				return dst, nil
+			}
+		}
+	}
+	return dst, nil
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package segment
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+	"os"
+
+	"github.com/samsa-broker/samsa/engine/vfs"
+)
+
+// Place is where a batch stands.
+type Place struct {
+	Base int64
+	Pos  int64
+	End  int64 // position behind the batch; -1 if not known yet
+}
+
+// Locate finds the first batch that ends at offset or later. ok is false when
+// the segment holds none. For any goroutine; allocates nothing for the newest
+// batches.
+func (s *Segment) Locate(offset int64) (p Place, ok bool, err error) {
+	if r := s.recent.Load(); r != nil {
+		if base, pos, next, ok := r.find(offset); ok && base == offset {
+			return Place{Base: base, Pos: pos, End: next}, true, nil
+		}
+	}
+	return s.locate(offset, s.size.Load())
+}
+
+// locate looks in the first size bytes, with the index.
+func (s *Segment) locate(offset, size int64) (p Place, ok bool, err error) {
+	if size == 0 {
+		return Place{}, false, nil
+	}
+	if err := s.load(); err != nil {
+		return Place{}, false, err
+	}
+	h, err := s.Pin()
+	if err != nil {
+		return Place{}, false, err
+	}
+	defer h.Unpin()
+	sc := takeScanner(h.file, 0, size)
+	defer sc.giveBack()
+	head, ok, err := s.seek(sc, offset)
+	return Place{Base: head.Base, Pos: head.Pos, End: head.Pos + head.Size}, ok, err
+}
+
+// Upper is the position behind all batches below limit, an offset at which a
+// batch begins or the log ends. For any goroutine.
+func (s *Segment) Upper(limit int64) (int64, error) {
+	size := s.size.Load() // before the look at recent: what is added meanwhile is found there
+	r := s.recent.Load()
+	if r != nil {
+		base, pos, next, ok := r.find(limit)
+		if ok && base == limit {
+			return pos, nil
+		}
+		if ok && next < 0 {
+			return size, nil // all batches begin below limit
+		}
+	}
+	p, ok, err := s.locate(limit, size)
+	if err != nil || !ok {
+		return size, err
+	}
+	return p.Pos, nil
+}
+
+// seek moves sc to the first batch that ends at offset or later. An index that
+// leads astray is made anew, or passed by where that cannot be.
+func (s *Segment) seek(sc *Scanner, offset int64) (Head, bool, error) {
+	var e [indexEntry]byte
+	ok, err := s.offsets.floor(s, IndexSuffix, clampRelative(offset-s.base), e[:], &s.window)
+	if err == nil && ok {
+		entry := s.base + int64(binary.BigEndian.Uint32(e[:]))
+		sc.pos = int64(binary.BigEndian.Uint32(e[4:]))
+		head, found, serr := s.walkTo(sc, offset, entry)
+		if serr == nil {
+			return head, found, nil
+		}
+		err = serr
+	}
+	if err != nil {
+		if !errors.Is(err, errInsane) && !errors.Is(err, ErrCorrupt) {
+			return Head{}, false, err
+		}
+		if err := s.rebuildIdle(err); err != nil {
+			return Head{}, false, err
+		}
+	}
+	sc.pos = 0
+	return s.walkTo(sc, offset, math.MaxInt64)
+}
+
+// clampRelative keeps a relative offset within what an entry can say.
+func clampRelative(rel int64) int64 { return min(max(rel, -1), math.MaxUint32) }
+
+// walkTo walks to the first batch that ends at offset or later. The batch
+// where it begins must not begin beyond entry, the offset its index entry has.
+func (s *Segment) walkTo(sc *Scanner, offset, entry int64) (Head, bool, error) {
+	for {
+		h, err := sc.Next()
+		if errors.Is(err, io.EOF) {
+			return Head{}, false, nil
+		}
+		if err != nil {
+			return Head{}, false, err
+		}
+		if h.Base > entry || h.Base < s.base {
+			return Head{}, false, corrupt("index names %d for position %d where %d stands", entry, h.Pos, h.Base)
+		}
+		if h.Last >= offset {
+			return h, true, nil
+		}
+		entry = math.MaxInt64
+	}
+}
+
+// rebuildIdle makes the indexes anew unless the owner is appending.
+func (s *Segment) rebuildIdle(why error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone {
+		return ErrGone
+	}
+	if s.live.Load() {
+		return nil
+	}
+	return s.rebuild(why)
+}
+
+// SeekTime moves to the first batch that may hold a record with a timestamp of
+// at least ts, and gives a scanner there; nil if the segment has none. The
+// caller gives both back with done. For any goroutine.
+func (s *Segment) SeekTime(ts int64) (sc *Scanner, done func(), err error) {
+	if err := s.load(); err != nil {
+		return nil, nil, err
+	}
+	var e [timeIndexEntry]byte
+	from := s.base
+	ok, err := s.times.floor(s, TimeIndexSuffix, ts, e[:], nil)
+	if err != nil && !errors.Is(err, errInsane) {
+		return nil, nil, err
+	}
+	if ok && err == nil {
+		from = s.base + int64(binary.BigEndian.Uint32(e[8:]))
+	}
+	h, err := s.Pin()
+	if err != nil {
+		return nil, nil, err
+	}
+	sc = takeScanner(h.file, 0, s.size.Load())
+	done = func() { sc.giveBack(); h.Unpin() }
+	head, ok, err := s.seek(sc, from)
+	if err != nil || !ok {
+		done()
+		return nil, nil, err
+	}
+	sc.pos = head.Pos
+	return sc, done, nil
+}
+
+// Walk gives the headers of all batches that end at from or later, in order,
+// to fn; whole reads all of the one that fn is given, if it is as small as a
+// control batch. It returns the bytes read. For any goroutine.
+func (s *Segment) Walk(from int64, fn func(h *Head, whole func() ([]byte, error)) error) (read int64, err error) {
+	size := s.size.Load()
+	place, ok, err := s.locate(from, size)
+	if err != nil || !ok {
+		return 0, err
+	}
+	h, err := s.Pin()
+	if err != nil {
+		return 0, err
+	}
+	defer h.Unpin()
+	sc := NewScanner(h.file, place.Pos, size)
+	for {
+		head, err := sc.Next()
+		if errors.Is(err, io.EOF) && sc.pos == size {
+			return sc.BytesRead, nil
+		}
+		if err == nil {
+			err = fn(&head, func() ([]byte, error) { return sc.Whole(&head) })
+		}
+		if err != nil {
+			return sc.BytesRead, err
+		}
+	}
+}
+
+// Body reads all bytes of the batch that Next gave last into dst, which grows.
+func (s *Scanner) Body(h *Head, dst []byte) ([]byte, error) {
+	if int64(cap(dst)) < h.Size {
+		dst = make([]byte, h.Size)
+	}
+	dst = dst[:h.Size]
+	if n, err := s.file.ReadAt(dst, h.Pos); n < len(dst) {
+		return nil, err
+	}
+	return dst, nil
+}
+
+// EndOfFile reads the headers of a whole .log file under any name and returns
+// the offset behind its last whole batch; base if it has none.
+func EndOfFile(fsys vfs.FS, name string, base int64) (int64, error) {
+	f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return 0, err
+	}
+	sc := NewScanner(f, 0, size)
+	for {
+		h, err := sc.Next()
+		if errors.Is(err, io.EOF) || errors.Is(err, ErrCorrupt) {
+			return base, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		base = h.Last + 1
+	}
+}

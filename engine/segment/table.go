@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package segment
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/samsa-broker/samsa/engine/vfs"
+)
+
+// Bytes of an entry.
+const (
+	indexEntry     = 8
+	timeIndexEntry = 12
+)
+
+// errInsane says that an index file cannot belong to its .log.
+var errInsane = errors.New("segment: index does not fit")
+
+// A table is one sparse index: entries [0, first) in its file, those from
+// first on in a tail in memory. Entries are ordered by their first field.
+type table struct {
+	entry int // bytes
+	tail  atomic.Pointer[tail]
+	file  vfs.File // open while spilled bytes are not synced; the owner's
+	spill int      // how often entries were spilled: tells a flush whether it saw the last
+}
+
+// tail is append-only: n moves after the bytes it covers.
+type tail struct {
+	first int
+	n     atomic.Int64
+	buf   []byte
+}
+
+// tailBytes is the memory of one tail: about 2 MiB of log.
+const tailBytes = 4096
+
+func tailSize(entry int) int { return tailBytes / entry * entry }
+
+// count is the number of entries.
+func (t *table) count() int {
+	tl := t.tail.Load()
+	return tl.first + int(tl.n.Load())
+}
+
+// key is the first field of an entry: what entries are ordered by.
+func (t *table) key(e []byte) int64 {
+	if t.entry == indexEntry {
+		return int64(binary.BigEndian.Uint32(e))
+	}
+	return int64(binary.BigEndian.Uint64(e))
+}
+
+// load takes the file's length as its number of entries, as Kafka does, after
+// cutting off the zeros of a preallocated one. last is the last entry, nil if
+// there is none. zeros tells that there were zero entries at the end.
+func (t *table) load(fsys vfs.FS, name string) (last []byte, zeros bool, err error) {
+	t.tail.Store(&tail{})
+	f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, false, err
+	}
+	if size%int64(t.entry) != 0 {
+		return nil, false, fmt.Errorf("%w: %d bytes", errInsane, size)
+	}
+	n := int(size / int64(t.entry))
+	last, n, zeros, err = t.lastEntry(f, n)
+	if err != nil {
+		return nil, zeros, err
+	}
+	t.tail.Store(&tail{first: n})
+	return last, zeros, nil
+}
+
+// lastEntry reads backwards over zero entries.
+func (t *table) lastEntry(f vfs.File, n int) (last []byte, count int, zeros bool, err error) {
+	buf := make([]byte, t.entry)
+	block := buf
+	for n > 0 {
+		m := min(n, len(block)/t.entry)
+		part := block[:m*t.entry]
+		if _, err := f.ReadAt(part, int64(n-m)*int64(t.entry)); err != nil && !errors.Is(err, io.EOF) {
+			return nil, 0, zeros, err
+		}
+		for ; m > 0; m, n = m-1, n-1 {
+			e := part[(m-1)*t.entry : m*t.entry]
+			if !allZero(e) {
+				return append([]byte(nil), e...), n, zeros, nil
+			}
+			zeros = true
+		}
+		if len(block) == t.entry { // it was preallocated: go on in larger steps
+			block = make([]byte, t.entry*4096)
+		}
+	}
+	return nil, 0, zeros, nil
+}
+
+func allZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// add appends an entry to the tail, which must be loaded; a full tail goes to
+// the file first.
+func (t *table) add(s *Segment, suffix string, e []byte) error {
+	tl := t.tail.Load()
+	n := int(tl.n.Load())
+	if (n+1)*t.entry > len(tl.buf) {
+		err := t.spillTail(s, suffix, tl)
+		if vfs.IsNoSpace(err) { // the entries wait in memory until there is room
+			grown := &tail{first: tl.first, buf: make([]byte, max(2*len(tl.buf), tailSize(t.entry)))}
+			copy(grown.buf, tl.buf)
+			grown.n.Store(int64(n))
+			t.tail.Store(grown)
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+		tl = t.tail.Load()
+		n = int(tl.n.Load())
+	}
+	copy(tl.buf[n*t.entry:], e)
+	tl.n.Store(int64(n + 1))
+	return nil
+}
+
+func (t *table) spillTail(s *Segment, suffix string, tl *tail) error {
+	n := int(tl.n.Load())
+	if n > 0 {
+		if t.file == nil {
+			f, err := s.fs.OpenFile(s.path(suffix), os.O_RDWR|os.O_CREATE, 0o644)
+			if err != nil {
+				return err
+			}
+			t.file = f
+		}
+		if _, err := t.file.WriteAt(tl.buf[:n*t.entry], int64(tl.first)*int64(t.entry)); err != nil {
+			return err
+		}
+		t.spill++
+	}
+	t.tail.Store(&tail{first: tl.first + n, buf: make([]byte, tailSize(t.entry))})
+	return nil
+}
+
+// close gives up the file without a sync: for segments that go away.
+func (t *table) close() {
+	if t.file != nil {
+		_ = t.file.Close()
+		t.file = nil
+	}
+}
+
+// window is a piece of an index file that was read: immutable.
+type window struct {
+	first int
+	data  []byte
+}
+
+var windows = sync.Pool{New: func() any { b := make([]byte, tailBytes); return &b }}
+
+// floor finds the last entry whose key is at most key and copies it to dst.
+// cache, if given, remembers the piece of the file in which it was found.
+func (t *table) floor(s *Segment, suffix string, key int64, dst []byte, cache *atomic.Pointer[window]) (ok bool, err error) {
+	tl := t.tail.Load()
+	if n := int(tl.n.Load()); n > 0 && t.key(tl.buf) <= key {
+		at := t.search(tl.buf[:n*t.entry], key)
+		copy(dst, tl.buf[at*t.entry:(at+1)*t.entry])
+		return true, nil
+	}
+	if tl.first == 0 {
+		return false, nil
+	}
+	if cache != nil {
+		if w := cache.Load(); w != nil && t.key(w.data) <= key {
+			last := t.key(w.data[len(w.data)-t.entry:])
+			if key < last || w.first+len(w.data)/t.entry == tl.first {
+				at := t.search(w.data, key)
+				copy(dst, w.data[at*t.entry:])
+				return true, nil
+			}
+		}
+	}
+	return t.floorInFile(s, suffix, key, tl.first, dst, cache)
+}
+
+// search gives the place of the last entry of b whose key is at most key;
+// there is at least one.
+func (t *table) search(b []byte, key int64) int {
+	lo, hi := 0, len(b)/t.entry // entry lo is at most key, entry hi is above
+	for hi-lo > 1 {
+		mid := int(uint(lo+hi) / 2)
+		if t.key(b[mid*t.entry:]) <= key {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}
+
+// floorInFile searches [0, n) of the file: whole blocks first, then within one.
+func (t *table) floorInFile(s *Segment, suffix string, key int64, n int, dst []byte, cache *atomic.Pointer[window]) (bool, error) {
+	f, err := s.fs.OpenFile(s.path(suffix), os.O_RDONLY, 0)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: %w", errInsane, err)
+		}
+		return false, err
+	}
+	defer f.Close()
+	bp := windows.Get().(*[]byte)
+	defer windows.Put(bp)
+	per := len(*bp) / t.entry
+	read := func(block int) ([]byte, error) {
+		b := (*bp)[:min(per, n-block*per)*t.entry]
+		if m, err := f.ReadAt(b, int64(block)*int64(per*t.entry)); m < len(b) {
+			if err == nil || errors.Is(err, io.EOF) {
+				err = fmt.Errorf("%w: shorter than it was", errInsane)
+			}
+			return nil, err
+		}
+		return b, nil
+	}
+	lo, hi := 0, (n+per-1)/per // the first key of block lo is at most key (or lo is 0), that of hi above
+	for hi-lo > 1 {
+		mid := int(uint(lo+hi) / 2)
+		b, err := read(mid)
+		if err != nil {
+			return false, err
+		}
+		if t.key(b) <= key {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	b, err := read(lo)
+	if err != nil {
+		return false, err
+	}
+	if t.key(b) > key {
+		return false, nil
+	}
+	at := t.search(b, key)
+	copy(dst, b[at*t.entry:(at+1)*t.entry])
+	if cache != nil {
+		cache.Store(&window{first: lo * per, data: append([]byte(nil), b...)})
+	}
+	return true, nil
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package segment
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sort"
+
+	"github.com/samsa-broker/samsa/engine/vfs"
+)
+
+// AbortedTxn is one entry of a .txnindex (Kafka's AbortedTxn, version 0).
+type AbortedTxn struct {
+	ProducerID int64
+	First      int64 // first offset of the transaction
+	Last       int64 // offset of its abort marker
+	LastStable int64 // last stable offset after the marker
+}
+
+const txnEntry = 34
+
+func (a AbortedTxn) appendTo(b []byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, 0)
+	b = binary.BigEndian.AppendUint64(b, uint64(a.ProducerID))
+	b = binary.BigEndian.AppendUint64(b, uint64(a.First))
+	b = binary.BigEndian.AppendUint64(b, uint64(a.Last))
+	return binary.BigEndian.AppendUint64(b, uint64(a.LastStable))
+}
+
+// DecodeTxnIndex reads the bytes of a .txnindex whose segment begins at base.
+// A last entry that is not whole is left out; ErrCorrupt when an entry cannot be.
+func DecodeTxnIndex(b []byte, base int64) ([]AbortedTxn, error) {
+	txns := make([]AbortedTxn, 0, len(b)/txnEntry)
+	for ; len(b) >= txnEntry; b = b[txnEntry:] {
+		a := AbortedTxn{
+			ProducerID: int64(binary.BigEndian.Uint64(b[2:])), First: int64(binary.BigEndian.Uint64(b[10:])),
+			Last: int64(binary.BigEndian.Uint64(b[18:])), LastStable: int64(binary.BigEndian.Uint64(b[26:])),
+		}
+		if v := binary.BigEndian.Uint16(b); v != 0 || a.Last < base || a.First > a.Last {
+			return nil, corrupt("aborted transaction version %d, %d to %d, in the segment at %d", v, a.First, a.Last, base)
+		}
+		if n := len(txns); n > 0 && txns[n-1].Last >= a.Last {
+			return nil, corrupt("aborted transaction ends at %d after %d, in the segment at %d", a.Last, txns[n-1].Last, base)
+		}
+		txns = append(txns, a)
+	}
+	return txns, nil
+}
+
+// Aborted gives the segment's aborted transactions, in the order of their
+// markers. The slice must not be changed. For any goroutine.
+func (s *Segment) Aborted() ([]AbortedTxn, error) {
+	if t := s.txns.Load(); t != nil {
+		return *t, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.txns.Load(); t != nil {
+		return *t, nil
+	}
+	if s.gone {
+		return nil, ErrGone
+	}
+	var txns []AbortedTxn
+	if s.hasTxns.Load() {
+		b, err := readFile(s.env, s.path(TxnIndexSuffix))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if txns, err = DecodeTxnIndex(b, s.base); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.path(TxnIndexSuffix), err)
+		}
+	}
+	s.txns.Store(&txns)
+	return txns, nil
+}
+
+func readFile(env *Env, name string) ([]byte, error) {
+	f, err := env.FS.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, size)
+	n, err := f.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return b[:n], nil
+}
+
+// Abort adds an aborted transaction. The owner's.
+func (s *Segment) Abort(a AbortedTxn) error {
+	txns, err := s.Aborted()
+	if err != nil {
+		return err
+	}
+	txns = append(txns, a) // readers of the shorter slice never look at the new place
+	s.txns.Store(&txns)
+	s.touch()
+	s.hasTxns.Store(true)
+	if s.txnFile == nil {
+		if s.txnFile, err = s.fs.OpenFile(s.path(TxnIndexSuffix), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+			return spaceless(err)
+		}
+	}
+	return spaceless(writeTxns(s.txnFile, txns, len(txns)-1))
+}
+
+// spaceless forgives a full disk: the flush writes the entry again.
+func spaceless(err error) error {
+	if vfs.IsNoSpace(err) {
+		return nil
+	}
+	return err
+}
+
+// writeTxns writes the entries from the n-th on to their places.
+func writeTxns(f vfs.File, txns []AbortedTxn, n int) error {
+	var b []byte
+	for _, a := range txns[n:] {
+		b = a.appendTo(b)
+	}
+	_, err := f.WriteAt(b, int64(n)*txnEntry)
+	return err
+}
+
+// CutAborted drops the transactions whose marker is at end or later. The owner's.
+func (s *Segment) CutAborted(end int64) error {
+	if !s.hasTxns.Load() {
+		return nil
+	}
+	txns, err := s.Aborted()
+	if errors.Is(err, ErrCorrupt) { // recovery writes them anew from end on; what came before is lost with the file
+		txns, err = nil, nil
+	}
+	if err != nil {
+		return err
+	}
+	n := sort.Search(len(txns), func(i int) bool { return txns[i].Last >= end })
+	kept := append([]AbortedTxn(nil), txns[:n]...)
+	s.txns.Store(&kept)
+	if s.txnFile == nil {
+		if s.txnFile, err = s.fs.OpenFile(s.path(TxnIndexSuffix), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+			return err
+		}
+	}
+	s.touch()
+	return s.txnFile.Truncate(int64(n) * txnEntry)
+}
