@@ -15,10 +15,14 @@ import (
 type Deps struct {
 	// Appender, Reader and Offsets are the broker's partitions: *replica.Set.
 	Appender Appender
+	Reader   Reader
 	// Config gives a partition's settings.
 	Config func(*replica.Partition) *engine.Config
 	// Places tells whose the partitions are that are not here.
 	Places Places
+	// FetchMaxBytes is fetch.max.bytes (0: 55 MiB); FetchSessions is
+	// max.incremental.fetch.session.cache.slots (0: 1000).
+	FetchMaxBytes, FetchSessions int
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -27,6 +31,7 @@ type Deps struct {
 func Handlers(d Deps) []Handler {
 	list := []Handler{
 		Produce(d),
+		Fetch(d),
 	}
 	slices.SortFunc(list, func(a, b Handler) int { return int(a.Key) - int(b.Key) })
 	return list
