@@ -32,7 +32,7 @@ type Reader interface {
 // Not done here: followers. A replica id is refused, because a client that
 // could set it would move the high watermark.
 func Fetch(d Deps) Handler {
-	f := &fetcher{reader: d.Reader, places: d.Places, config: d.Config, now: d.Now, maxBytes: d.FetchMaxBytes}
+	f := &fetcher{reader: d.Reader, places: Places{d.Cluster}, config: d.Config, now: d.Now, maxBytes: d.FetchMaxBytes}
 	if f.maxBytes <= 0 {
 		f.maxBytes = 55 << 20
 	}
