@@ -17,12 +17,6 @@ const (
 	coordinatorShare       = 2
 )
 
-// topicMaker creates a topic with the broker's defaults if it is not there;
-// it blocks until the topic can be used. *embedded.Edge is one.
-type topicMaker interface {
-	AutoCreate(name string) (*meta.Topic, error)
-}
-
 // node is where clients reach a broker; nobody's is that of an answer without one.
 type node struct {
 	id   int32
@@ -40,7 +34,7 @@ var nobody = node{id: -1, port: -1}
 //	v2  same as v1        v3  flexible encoding
 //	v4  many keys (KIP-699)
 //	v5  same as v4 (KIP-890)        v6  share groups, which are not served
-func FindCoordinator(cluster Cluster, topics topicMaker) Handler {
+func FindCoordinator(cluster Cluster, topics TopicCreator) Handler {
 	return Handler{Key: 10, Min: 0, Max: 6, Serve: func(c *Call) {
 		req := c.Body.(*kmsg.FindCoordinatorRequest)
 		if req.CoordinatorType == coordinatorGroup && cluster.Load().Topic(meta.OffsetsTopic) == nil {

@@ -29,6 +29,8 @@ type Deps struct {
 	// FetchMaxBytes is fetch.max.bytes (0: 55 MiB); FetchSessions is
 	// max.incremental.fetch.session.cache.slots (0: 1000).
 	FetchMaxBytes, FetchSessions int
+	// Groups is the group coordinator: *group.Host.
+	Groups Groups
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -44,6 +46,17 @@ func Handlers(d Deps) []Handler {
 		DeleteRecords(d),
 		InitProducerID(d),
 		OffsetForLeaderEpoch(d),
+		OffsetCommit(d.Groups, d.Cluster),
+		OffsetFetch(d.Groups),
+		FindCoordinator(d.Cluster, d.Creator),
+		JoinGroup(d.Groups),
+		Heartbeat(d.Groups),
+		LeaveGroup(d.Groups),
+		SyncGroup(d.Groups),
+		DescribeGroups(d.Groups),
+		ListGroups(d.Groups),
+		DeleteGroups(d.Groups),
+		OffsetDelete(d.Groups, d.Cluster),
 	}
 	list = append(list, ApiVersions(Table(list)))
 	slices.SortFunc(list, func(a, b Handler) int { return int(a.Key) - int(b.Key) })
