@@ -85,25 +85,21 @@ type Sock struct {
 	local, remote netip.AddrPort
 	fd            int // Linux backends; else -1
 
-	loop    *core  // who serves it, set by the first Submit
+	loop    Loop   // who serves it, set by the first Submit
 	recv    *Op    // Recv or RecvInto under way
 	sends   opList // Send and SendFile, the first is under way
 	closeOp *Op    // CloseSock that waits for the others to end
 	closed  bool
-	broken  bool // a send found the connection reset
 
 	// epoll: what is known of the descriptor.
 	readable, writable, hup bool
-	inEpoll, starved        bool
-	slot                    int32
+	inEpoll                 bool
 	inFlight                int // uring: kernel operations that hold the descriptor
 
 	queued   bool  // in the loop's list of sockets to serve
 	nextWork *Sock // in that list
 	nextSock *Sock // in the list of all sockets of the loop
 	prevSock *Sock
-
-	port *portSock // portable backend
 }
 
 // RemoteAddr is the peer's address; IPv4 is never given as mapped IPv6.
@@ -112,17 +108,8 @@ func (s *Sock) RemoteAddr() netip.AddrPort { return s.remote }
 // LocalAddr is this end's address.
 func (s *Sock) LocalAddr() netip.AddrPort { return s.local }
 
-// Conn is the connection of a socket of the portable backend (as Wrap returned
-// it), for asking it about its TLS state; nil on other backends.
-func (s *Sock) Conn() net.Conn {
-	if s.port == nil {
-		return nil
-	}
-	return s.port.conn
-}
-
 // bind makes l the socket's loop.
-func (s *Sock) bind(l *core) (first bool) {
+func (s *Sock) bind(l Loop) (first bool) {
 	if s.loop == nil {
 		s.loop = l
 		return true

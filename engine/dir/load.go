@@ -40,6 +40,10 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 	if late && !d.clean {
 		return nil, fmt.Errorf("dir: %s needs recovery and was not loaded before Start", f.Name)
 	}
+	touched, err := d.touched(f.Name, c)
+	if err != nil {
+		return nil, fmt.Errorf("dir: load of %s: %w", f.Name, err)
+	}
 	e, err := engine.Open(filepath.Join(d.o.Path, f.Name), o)
 	if err != nil {
 		return nil, fmt.Errorf("dir: load of %s: %w", f.Name, err)
@@ -47,7 +51,9 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 	if end := int64(e.End()); d.foreign && end < s.acked {
 		d.drop(Drop{Log: s.name, From: end, To: s.acked, Why: "another broker stopped cleanly in this directory without them"})
 	}
-	return d.attach(s, e), nil
+	l := d.attach(s, e)
+	l.touched = touched
+	return l, nil
 }
 
 // logOptions is what all logs of the directory share.

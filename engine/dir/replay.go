@@ -26,6 +26,11 @@ type replayer struct {
 // every rule looks at the log as it stands.
 func (d *Dir) replay(out *Started) error {
 	r := &replayer{d: d, out: out, lost: map[uint64]int{}, drops: map[uint64]*Drop{}}
+	for _, l := range d.loaded() {
+		if err := r.missingFront(l); err != nil {
+			return err
+		}
+	}
 	got, err := journal.Scan(d.o.FS, d.o.Path, d.last, func(_ uint64, e *journal.Entry) error { return r.entry(e) })
 	out.Groups, out.Entries, out.Torn = got.Groups, got.Entries, got.Torn
 	out.BytesRead, out.BytesSearched = got.BytesRead, got.BytesSearched
@@ -36,6 +41,23 @@ func (d *Dir) replay(out *Started) error {
 		d.drop(*r.drops[creation])
 	}
 	return d.damaged()
+}
+
+// missingFront handles a log whose first segments went with the power, names
+// and all, while later ones stayed: its first segment is not its start. If none
+// of what is missing was synced, the journal holds it, and what stands behind
+// the hole too.
+func (r *replayer) missingFront(l *Log) error {
+	s, start := l.s, int64(l.Start())
+	if !s.known || l.touched || start <= max(s.start, s.synced) {
+		return nil
+	}
+	from := s.start
+	if s.synced > from {
+		r.loses(&journal.Entry{Log: s.id, Last: s.synced - 1}, s.name, from, "synced segments are missing")
+		from = s.synced
+	}
+	return l.Log.Reset(engine.Offset(from))
 }
 
 func (r *replayer) entry(e *journal.Entry) error {
@@ -76,7 +98,7 @@ func (r *replayer) records(s *state, e *journal.Entry) error {
 		switch {
 		case end > e.Last:
 			r.out.Kept++
-		case l.Foreign():
+		case l.touched:
 			r.drops1(s, e, "another broker opened the log since")
 		default:
 			r.loses(e, s.name, end, "the segment was synced to there and is shorter")
@@ -84,7 +106,7 @@ func (r *replayer) records(s *state, e *journal.Entry) error {
 		return nil
 	}
 	if end < e.End {
-		if l.Foreign() {
+		if l.touched {
 			r.drops1(s, e, "another broker opened the log since")
 			return nil
 		}
@@ -113,7 +135,7 @@ func (r *replayer) overlap(s *state, e *journal.Entry) (bool, error) {
 		standing.LeaderEpoch() == e.Epoch && standing.CRC() == e.CRC:
 		r.out.Kept++
 		return false, nil
-	case l.Foreign():
+	case l.touched:
 		r.drops1(s, e, "another broker opened the log since")
 		return false, nil
 	case standing != nil && standing.LeaderEpoch() > e.Epoch:

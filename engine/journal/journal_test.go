@@ -40,7 +40,12 @@ type rig struct {
 
 func newRig(t *testing.T, fsys vfs.FS, change func(*Options)) *rig {
 	t.Helper()
-	_ = fsys.Mkdir("/d")
+	if err := fsys.Mkdir("/d"); err != nil {
+		t.Fatal(err)
+	}
+	if err := fsys.SyncDir("/"); err != nil {
+		t.Fatal(err)
+	}
 	if err := Prepare(fsys, "/d", testFile); err != nil {
 		t.Fatal(err)
 	}

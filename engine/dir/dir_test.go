@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dir
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/samsa-broker/samsa/engine"
+	"github.com/samsa-broker/samsa/engine/vfs"
+)
+
+// What was acknowledged before the power went is there after it, bytes and all.
+func TestPowerCut(t *testing.T) {
+	mem := memDir(t)
+	r := newRig(t, mem)
+	r.open()
+	a, b := r.create(1, "orders", 0), r.create(2, "lines-of-orders", 7)
+	for i := range 300 {
+		r.append(a, records(3, fmt.Sprint("order ", i)), 0)
+		if i%3 == 0 {
+			r.append(b, records(i%7+1, fmt.Sprint("line ", i)), 0)
+		}
+		if i%50 == 0 {
+			r.wait(a)
+		}
+	}
+	r.wait(a)
+	r.wait(b)
+	wantA, wantB := r.content(a), r.content(b)
+	for seed := range int64(10) {
+		s := newRig(t, mem.CrashClone(seed))
+		s.open()
+		if got := s.content(s.logs["orders-0"]); !bytes.Equal(got, wantA) {
+			t.Fatalf("seed %d: orders-0 has %d bytes, want %d; %+v %+v, start %d end %d of %d", seed, len(got), len(wantA), s.started, s.dropped, s.logs["orders-0"].Start(), s.logs["orders-0"].End(), a.End())
+		}
+		if got := s.content(s.logs["lines-of-orders-7"]); !bytes.Equal(got, wantB) {
+			t.Fatalf("seed %d: lines-of-orders-7 has %d bytes, want %d", seed, len(got), len(wantB))
+		}
+		if got := s.logs["orders-0"]; got.DurableEnd() != got.End() || got.ID() != [16]byte{1} {
+			t.Fatalf("durable end %d, end %d, id %x", got.DurableEnd(), got.End(), got.ID())
+		}
+		s.append(s.logs["orders-0"], records(1, "after"), 1)
+		s.wait(s.logs["orders-0"])
+		s.close(true)
+		s.open()
+		if !s.d.Clean() || s.started.Groups != 0 {
+			t.Fatalf("after a clean stop: clean %v, %+v", s.d.Clean(), s.started)
+		}
+		if s.logs["orders-0"].End() != a.End()+1 {
+			t.Fatalf("log end %d, want %d", s.logs["orders-0"].End(), a.End()+1)
+		}
+		s.close(true)
+	}
+	r.close(false)
+}
+
+// A clean stop leaves the mark and checkpoints that Kafka reads; the first
+// thing after it is not a replay.
+func TestCleanStop(t *testing.T) {
+	mem := memDir(t)
+	r := newRig(t, mem)
+	r.open()
+	r.d.SetHighWatermarks(func() map[Partition]int64 { return map[Partition]int64{{"t", 0}: 2} })
+	r.append(r.create(1, "t", 0), records(5, "x"), 0)
+	r.create(1, "t", 1)
+	r.close(true)
+	for name, want := range map[string]string{
+		"/d/.kafka_cleanshutdown":             `{"version":0,"brokerEpoch":-1}`,
+		"/d/recovery-point-offset-checkpoint": "0\n2\nt 0 5\nt 1 0\n",
+		"/d/log-start-offset-checkpoint":      "0\n0\n",
+		"/d/replication-offset-checkpoint":    "0\n1\nt 0 2\n",
+		"/d/t-0/partition.metadata":           "version: 0\ntopic_id: AQAAAAAAAAAAAAAAAAAAAA",
+	} {
+		if got, err := readText(mem, name); err != nil || got != want {
+			t.Errorf("%s is %q, %v; want %q", name, got, err, want)
+		}
+	}
+	if text, err := readText(mem, "/d/meta.properties"); err != nil || !strings.Contains(text, "cluster.id=test\nversion=0\nbroker.id=1\n") {
+		t.Errorf("meta.properties is %q, %v", text, err)
+	}
+	entries, err := mem.ReadDir("/d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), "t-") {
+			t.Errorf("Kafka would refuse to start: directory %s", e.Name())
+		}
+	}
+	d, err := Open(r.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hw, ok := d.HighWatermark("t", 0); !d.Clean() || d.foreign || !ok || hw != 2 || d.Found()[0].NeedsRecovery || !d.Found()[0].Known {
+		t.Fatalf("reopened: clean %v, foreign %v, high watermark %d, %+v", d.Clean(), d.foreign, hw, d.Found())
+	}
+	if err := d.Start(nil); err != nil { // logs may come later
+		t.Fatal(err)
+	}
+	if _, err := mem.Stat("/d/.kafka_cleanshutdown"); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("the mark is still there: %v", err)
+	}
+	l, err := d.Load(d.Found()[0], testConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tryAppend(l, records(1, "y"), 0); err != nil || l.End() != 6 {
+		t.Fatalf("append after a late load: %v, end %d", err, l.End())
+	}
+	if err := waitDurable(l, 6); err != nil {
+		t.Fatal(err)
+	}
+	s := newRig(t, mem.CrashClone(1))
+	s.open()
+	if got := s.logs["t-0"].End(); got != 6 {
+		t.Fatalf("log end %d after a power cut behind a late load, want 6", got)
+	}
+	s.close(true)
+	if err := d.Close(true); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A deleted topic stays deleted and a new one of the same name shows nothing of
+// it, wherever the power goes.
+func TestRecreate(t *testing.T) {
+	mem := memDir(t)
+	type step struct {
+		clones  []*vfs.Mem
+		ids     map[byte]bool // topic ids that may stand
+		durable engine.Offset // of the newest, if it stands
+	}
+	var steps []*step
+	now := &step{ids: map[byte]bool{}}
+	var cut bool
+	var fresh *Log
+	fsys := vfs.Inject(mem, func(op vfs.Op) error {
+		if cut && op.Kind.Changes() && op.N%3 == 0 {
+			s := &step{ids: map[byte]bool{}}
+			for id := range now.ids {
+				s.ids[id] = true
+			}
+			if fresh != nil {
+				s.durable = fresh.DurableEnd()
+			}
+			s.clones = append(s.clones, mem.CrashClone(op.N), mem.CrashClone(op.N+1000))
+			steps = append(steps, s)
+		}
+		return nil
+	})
+	r := newRig(t, fsys)
+	r.change = func(o *Options) { o.Writer = syncWriter{} }
+	r.open()
+	cut = true
+	for id := byte(1); id <= 4; id++ {
+		now.ids[id] = true
+		fresh = nil
+		l := r.create(id, "t", 0)
+		delete(now.ids, id-1)
+		now.ids = map[byte]bool{id: true}
+		fresh = l
+		for i := range 20 {
+			r.append(l, records(2, fmt.Sprintf("topic %d batch %d", id, i)), 0)
+		}
+		if id == 4 {
+			break
+		}
+		fresh = nil
+		if err := r.d.Remove(l); err != nil {
+			t.Fatal(err)
+		}
+		now.ids = map[byte]bool{}
+	}
+	cut = false
+	if len(steps) < 20 {
+		t.Fatalf("only %d cuts", len(steps))
+	}
+	for i, st := range steps {
+		for _, clone := range st.clones {
+			s := newRig(t, clone)
+			s.open()
+			l := s.logs["t-0"]
+			if l == nil {
+				if st.durable > 0 {
+					t.Fatalf("cut %d: the log is gone with %d durable offsets", i, st.durable)
+				}
+				s.close(true)
+				continue
+			}
+			id := l.ID()[0]
+			if len(st.ids) > 0 && !st.ids[id] {
+				t.Fatalf("cut %d: topic %d stands, want one of %v", i, id, st.ids)
+			}
+			if b := s.content(l); bytes.Count(b, []byte("topic ")) != bytes.Count(b, fmt.Appendf(nil, "topic %d ", id)) {
+				t.Fatalf("cut %d: records of another topic under id %d", i, id)
+			}
+			if l.End() < st.durable {
+				t.Fatalf("cut %d: ends at %d, %d was durable", i, l.End(), st.durable)
+			}
+			s.close(true)
+		}
+	}
+	r.close(true)
+}
+
+// syncWriter writes on the spot and completes on another goroutine.
+type syncWriter struct{}
+
+func (syncWriter) WriteDurable(f vfs.File, p []byte, off int64, done func(error)) {
+	err := f.WriteDurableAt(p, off)
+	go done(err)
+}
