@@ -19,15 +19,17 @@ type Deps struct {
 	Config func(*replica.Partition) *engine.Config
 	// Places tells whose the partitions are that are not here.
 	Places Places
+	// Admin is what the administrative APIs need.
+	Admin Admin
 	// Now is the clock.
 	Now func() time.Time
 }
 
 // Handlers returns the broker's handlers in the order of their keys.
 func Handlers(d Deps) []Handler {
-	list := []Handler{
+	list := append(adminHandlers(d.Admin),
 		Produce(d),
-	}
+	)
 	slices.SortFunc(list, func(a, b Handler) int { return int(a.Key) - int(b.Key) })
 	return list
 }

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-broker/samsa/controller/meta"
+	"github.com/samsa-broker/samsa/wire/frame"
+)
+
+// Setting is one key of a topic or broker with the value that acts.
+type Setting struct {
+	Name      string
+	Value     *string // nil: none, or a secret
+	Type      kmsg.ConfigType
+	Source    kmsg.ConfigSource // of the first synonym; where there is none, the default
+	ReadOnly  bool              // cannot be changed while the broker runs
+	Sensitive bool
+	Doc       string
+	Synonyms  []SettingSynonym // all values that stand somewhere, the strongest first
+}
+
+// SettingSynonym is a value that a setting has, or would have without the ones
+// before it.
+type SettingSynonym struct {
+	Name   string
+	Value  *string
+	Source kmsg.ConfigSource
+}
+
+// settings knows every key of Kafka's and what this broker's file says.
+type settings interface {
+	topicChecker
+	keyRules
+	// BrokerSettings gives every setting of this broker.
+	BrokerSettings() []Setting
+}
+
+// adoptedKey is shown on a topic that was found on disk without its settings
+// (nothing of it is deleted or compacted). It is not stored: any change of the
+// topic's config, its removal above all, ends that state.
+const adoptedKey = "samsa.adopted"
+
+// DescribeConfigs tells the settings of topics and of this broker.
+//
+//	v1  source and synonyms of each value, instead of "is default"
+//	v2  as v1      v3  types and documentation      v4  flexible
+//
+// Loggers are known to Kafka as a resource; this broker has none to show.
+func DescribeConfigs(broker meta.BrokerID, image clusterView, settings settings) Handler {
+	return Handler{Key: 32, Min: 0, Max: 4, Slow: true, Serve: func(c *Call) {
+		req := c.Body.(*kmsg.DescribeConfigsRequest)
+		resp := c.Response().(*kmsg.DescribeConfigsResponse)
+		for i := range req.Resources {
+			r := &req.Resources[i]
+			found, err := describe(r, broker, image, settings)
+			out := kmsg.NewDescribeConfigsResponseResource()
+			out.ResourceType, out.ResourceName = r.ResourceType, r.ResourceName
+			out.ErrorCode, out.ErrorMessage = verdict(err)
+			wanted := map[string]bool{}
+			for _, name := range r.ConfigNames {
+				wanted[name] = true
+			}
+			for _, s := range found {
+				if len(wanted) == 0 || wanted[s.Name] {
+					out.Configs = append(out.Configs, settingEntry(s, req.IncludeSynonyms, req.IncludeDocumentation))
+				}
+			}
+			resp.Resources = append(resp.Resources, out)
+		}
+		c.Reply(resp)
+	}}
+}
+
+func describe(r *kmsg.DescribeConfigsRequestResource, broker meta.BrokerID, image clusterView, settings settings) ([]Setting, error) {
+	switch r.ResourceType {
+	case kmsg.ConfigResourceTypeTopic:
+		if err := meta.ValidateTopicName(r.ResourceName); err != nil {
+			return nil, err
+		}
+		t := image.Load().Topic(r.ResourceName)
+		if t == nil {
+			return nil, fmt.Errorf("%w: %s", meta.ErrUnknownTopic, r.ResourceName)
+		}
+		found := settings.TopicSettings(t.Config)
+		if t.Adopted {
+			found = append(slices.Clip(found), adoptedSetting())
+		}
+		return found, nil
+	case kmsg.ConfigResourceTypeBroker:
+		whole, err := wholeCluster(r.ResourceName, broker)
+		if err != nil || whole {
+			return nil, err // nothing is set for all brokers at once: there is only this one's file
+		}
+		return settings.BrokerSettings(), nil
+	case kmsg.ConfigResourceTypeBrokerLogger:
+		whole, err := wholeCluster(r.ResourceName, broker)
+		if whole {
+			err = Fail(frame.InvalidRequest, "Broker id must not be empty")
+		}
+		return nil, err
+	}
+	return nil, Fail(frame.InvalidRequest, fmt.Sprintf("Unsupported resource type: %d", r.ResourceType))
+}
+
+// wholeCluster reads the name of a broker resource: this broker's id, or ""
+// for all brokers.
+func wholeCluster(name string, broker meta.BrokerID) (bool, error) {
+	if name == "" {
+		return true, nil
+	}
+	id, err := strconv.ParseInt(name, 10, 32)
+	if err != nil {
+		return false, Fail(frame.InvalidRequest, fmt.Sprintf("Broker id must be an integer, but it is: %s", name))
+	}
+	if meta.BrokerID(id) != broker {
+		return false, Fail(frame.InvalidRequest, fmt.Sprintf("Unexpected broker id, expected %d or empty string, but received %s", broker, name))
+	}
+	return false, nil
+}
+
+func adoptedSetting() Setting {
+	yes := "true"
+	return Setting{Name: adoptedKey, Value: &yes, Type: kmsg.ConfigTypeBoolean, Source: kmsg.ConfigSourceDynamicTopicConfig,
+		Doc:      "The topic was found on disk without its settings: nothing of it is deleted or compacted until its config is set or this key removed.",
+		Synonyms: []SettingSynonym{{adoptedKey, &yes, kmsg.ConfigSourceDynamicTopicConfig}}}
+}
+
+func settingEntry(s Setting, synonyms, doc bool) kmsg.DescribeConfigsResponseResourceConfig {
+	out := kmsg.NewDescribeConfigsResponseResourceConfig()
+	out.Name, out.Value, out.ReadOnly, out.IsSensitive = s.Name, s.Value, s.ReadOnly, s.Sensitive
+	out.Source, out.IsDefault, out.ConfigType = s.Source, s.Source == kmsg.ConfigSourceDefaultConfig, s.Type
+	if doc {
+		out.Documentation = &s.Doc
+	}
+	for i := 0; synonyms && i < len(s.Synonyms); i++ {
+		y := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
+		y.Name, y.Value, y.Source = s.Synonyms[i].Name, s.Synonyms[i].Value, s.Synonyms[i].Source
+		out.ConfigSynonyms = append(out.ConfigSynonyms, y)
+	}
+	return out
+}

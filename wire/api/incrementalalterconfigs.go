@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-broker/samsa/controller/meta"
+	"github.com/samsa-broker/samsa/wire/frame"
+)
+
+// IncrementalAlterConfigs changes single settings of topics (KIP-339): set and
+// delete for all keys, append and subtract for lists.
+//
+//	v1  flexible
+//
+// A broker's own settings stand in server.properties: see alterBroker. Deleting
+// one that could only have been set at run time changes nothing and goes well.
+func IncrementalAlterConfigs(broker meta.BrokerID, topics configAlterer, settings settings) Handler {
+	return Handler{Key: 44, Min: 0, Max: 1, Slow: true, Serve: func(c *Call) {
+		req := c.Body.(*kmsg.IncrementalAlterConfigsRequest)
+		resp := c.Response().(*kmsg.IncrementalAlterConfigsResponse)
+		times := map[resource]int{}
+		for _, r := range req.Resources {
+			times[resource{r.ResourceType, r.ResourceName}]++
+		}
+		for i := range req.Resources {
+			r := &req.Resources[i]
+			err := errTwice
+			if times[resource{r.ResourceType, r.ResourceName}] == 1 {
+				err = changeConfig(r, req.ValidateOnly, broker, topics, settings)
+			}
+			out := kmsg.NewIncrementalAlterConfigsResponseResource()
+			out.ResourceType, out.ResourceName = r.ResourceType, r.ResourceName
+			out.ErrorCode, out.ErrorMessage = verdict(err)
+			resp.Resources = append(resp.Resources, out)
+		}
+		c.Reply(resp)
+	}}
+}
+
+func changeConfig(r *kmsg.IncrementalAlterConfigsRequestResource, validateOnly bool, broker meta.BrokerID, topics configAlterer, settings settings) error {
+	if err := checkOps(r.Configs); err != nil {
+		return err
+	}
+	switch r.ResourceType {
+	case kmsg.ConfigResourceTypeTopic:
+		return topics.AlterTopicConfig(r.ResourceName, func(set map[string]string) (map[string]string, error) {
+			for _, op := range r.Configs {
+				if err := applyOp(set, op, settings); err != nil {
+					return nil, err
+				}
+			}
+			if err := checkAdopted(set); err != nil {
+				return nil, err
+			}
+			return set, settings.CheckTopicConfig(set)
+		}, validateOnly)
+	case kmsg.ConfigResourceTypeBroker:
+		var keys []string
+		for _, op := range r.Configs {
+			_, dynamic := settings.BrokerKey(op.Name)
+			if op.Op != kmsg.IncrementalAlterConfigOpDelete || !dynamic {
+				keys = append(keys, op.Name)
+			}
+		}
+		return alterBroker(r.ResourceName, keys, broker, settings)
+	case kmsg.ConfigResourceTypeBrokerLogger:
+		return Fail(frame.InvalidRequest, "This broker has no loggers that could be changed")
+	}
+	return unalterable(r.ResourceType)
+}
+
+// checkOps refuses what Kafka refuses before it looks at the keys.
+func checkOps(ops []kmsg.IncrementalAlterConfigsRequestResourceConfig) error {
+	var twice, null []string
+	seen := map[string]bool{}
+	for _, op := range ops {
+		if seen[op.Name] && !slices.Contains(twice, op.Name) {
+			twice = append(twice, op.Name)
+		}
+		seen[op.Name] = true
+		if op.Value == nil && op.Op != kmsg.IncrementalAlterConfigOpDelete {
+			null = append(null, op.Name)
+		}
+	}
+	if twice != nil {
+		return Fail(frame.InvalidRequest, "Error due to duplicate config keys: "+strings.Join(twice, ","))
+	}
+	if null != nil {
+		return Fail(frame.InvalidRequest, "Null value not supported for: "+strings.Join(null, ","))
+	}
+	return nil
+}
+
+// applyOp changes one key. A list that is not set begins with its default, and
+// a value that is in it is not appended a second time.
+func applyOp(set map[string]string, op kmsg.IncrementalAlterConfigsRequestResourceConfig, rules keyRules) error {
+	switch op.Op {
+	case kmsg.IncrementalAlterConfigOpSet:
+		set[op.Name] = *op.Value
+		return nil
+	case kmsg.IncrementalAlterConfigOpDelete:
+		delete(set, op.Name)
+		return nil
+	case kmsg.IncrementalAlterConfigOpAppend, kmsg.IncrementalAlterConfigOpSubtract:
+	default:
+		return Fail(frame.InvalidRequest, fmt.Sprintf("Unknown operation %d on config key: %s", op.Op, op.Name))
+	}
+	value, isList, known := rules.TopicList(op.Name)
+	if !known {
+		return fmt.Errorf("%w: unknown topic config name: %s", meta.ErrInvalidConfig, op.Name)
+	}
+	if !isList {
+		return fmt.Errorf("%w: config value append and subtract are only allowed for lists, not for config key: %s", meta.ErrInvalidConfig, op.Name)
+	}
+	if v, ok := set[op.Name]; ok {
+		value = v
+	}
+	list := splitList(value)
+	for _, v := range splitList(*op.Value) {
+		list = slices.DeleteFunc(list, func(old string) bool {
+			return old == v && op.Op == kmsg.IncrementalAlterConfigOpSubtract
+		})
+		if op.Op == kmsg.IncrementalAlterConfigOpAppend && !slices.Contains(list, v) {
+			list = append(list, v)
+		}
+	}
+	set[op.Name] = strings.Join(list, ",")
+	return nil
+}
+
+func splitList(text string) []string {
+	var out []string
+	for _, v := range strings.Split(text, ",") {
+		if v = strings.TrimSpace(v); v != "" {
+			out = append(out, v)
+		}
+	}
+	return out
+}
