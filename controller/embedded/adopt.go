@@ -35,6 +35,10 @@ func (e *Edge) Adopt(found []Found, c Circumstances) (remove []int, err error) {
 	if err := e.apply(p); err != nil {
 		return nil, err
 	}
+	if err := e.load(true); err != nil {
+		return nil, err
+	}
+	e.unveil()
 	for _, line := range p.notices {
 		e.notice("%s", line)
 	}

@@ -246,6 +246,12 @@ func (r *runner) publishAll() {
 	r.publish(names)
 }
 
+// unveil makes the first image, of what is stored.
+func (r *runner) unveil() {
+	r.images.Publish(meta.NewImage(r.cluster, r.o.Broker.ID, []meta.Broker{r.o.Broker}))
+	r.publishAll()
+}
+
 // topic makes the picture of one topic; nil when there is none to be seen.
 func (r *runner) topic(name string) *meta.Topic {
 	s, partitions := r.topics[name], r.machine.Partitions(name)

@@ -113,10 +113,15 @@ func Open(o Options) (*Edge, error) {
 	if e.store, err = openStore(path, o.Now); err != nil {
 		return nil, err
 	}
-	if err := e.readIdentity(); err != nil {
+	err = e.readIdentity()
+	if err == nil {
+		err = e.load(true)
+	}
+	if err != nil {
 		e.store.close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	e.unveil()
 	return e, nil
 }
 
@@ -174,7 +179,8 @@ func (e *Edge) Fresh() bool {
 	return e.store == nil
 }
 
-// Image gives the newest picture of the cluster. It has no topics until Start.
+// Image gives the newest picture of the cluster. Before Start it shows what is
+// stored, for those who load logs: topics and their settings, nobody alive.
 func (e *Edge) Image() *meta.Image { return e.images.Load() }
 
 // Images is where new pictures are published.

@@ -26,10 +26,6 @@ func (e *Edge) Start(r Replicas) error {
 		return fmt.Errorf("embedded: start: %w", meta.ErrStopped)
 	}
 	e.replicas = r
-	if err := e.load(true); err != nil {
-		return err
-	}
-	e.images.Publish(meta.NewImage(e.cluster, e.o.Broker.ID, []meta.Broker{e.o.Broker}))
 	out, err := e.decide(e.register, controller.BrokerStarted{Broker: e.o.Broker.ID})
 	if err != nil {
 		return err
