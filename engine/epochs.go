@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"strconv"
+
+	"github.com/samsa-broker/samsa/engine/segment"
 )
 
 // epochFile is Kafka's leader-epoch-checkpoint: a line "0", the number of
@@ -87,7 +89,7 @@ func (l *Log) writeEpochs(list []epochEntry) error {
 	}
 	_, err = f.WriteAt(encodeEpochs(list), 0)
 	if err == nil {
-		err = f.Sync()
+		err = segment.Sync(f)
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
@@ -134,9 +136,12 @@ func (l *Log) BeginEpoch(e Epoch) error {
 	l.flushing.Lock()
 	err := l.writeEpochs(*l.epochs.Load())
 	if err == nil {
-		err = l.fs.SyncDir(l.dir)
+		err = l.syncDir()
 	}
 	l.flushing.Unlock()
+	if errors.Is(err, segment.ErrSync) {
+		return l.fail("leader epoch", err)
+	}
 	if err != nil {
 		return l.ioError("leader epoch", err)
 	}

@@ -3,6 +3,9 @@
 package engine
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/samsa-broker/samsa/engine/segment"
 	"github.com/samsa-broker/samsa/engine/vfs"
 )
@@ -75,7 +78,7 @@ func (f *Flush) Run() error {
 		}
 	}
 	for _, s := range f.snaps {
-		if err := s.Sync(); err != nil {
+		if err := segment.Sync(s); err != nil {
 			return err
 		}
 	}
@@ -85,14 +88,21 @@ func (f *Flush) Run() error {
 		}
 	}
 	if f.names {
-		return l.fs.SyncDir(l.dir)
+		return l.syncDir()
+	}
+	return nil
+}
+
+func (l *Log) syncDir() error {
+	if err := l.fs.SyncDir(l.dir); err != nil {
+		return fmt.Errorf("%w: %w", segment.ErrSync, err)
 	}
 	return nil
 }
 
 // FlushDone takes a flush back, with what Run returned, and says what the
-// error means. One of a sync fences the log: a sync that failed once may seem to
-// succeed the next time.
+// error means. One of a sync fences the log, be it a full disk: a sync that
+// failed once may seem to succeed the next time.
 func (l *Log) FlushDone(f *Flush, err error) error {
 	ok := err == nil && f.err == nil && f.generation == l.generation
 	for i, s := range f.owners {
@@ -114,10 +124,13 @@ func (l *Log) FlushDone(f *Flush, err error) error {
 	if err == nil {
 		return nil
 	}
-	if l.usable() != nil {
+	switch {
+	case l.usable() != nil:
 		return err
+	case errors.Is(err, segment.ErrSync):
+		return l.fail("sync", err)
 	}
-	return l.openError("sync", err)
+	return l.ioError("flush", err)
 }
 
 // Sync flushes and waits for it.

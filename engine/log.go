@@ -88,8 +88,8 @@ func (l *Log) Err() error {
 	return nil
 }
 
-// Foreign tells whether Open found the active index ending in zero entries:
-// a Kafka broker had the log open since we last did, and did not stop cleanly.
+// Foreign tells whether Open found the active index preallocated: a Kafka
+// broker had the log open since we last did, and did not stop cleanly.
 func (l *Log) Foreign() bool { return l.foreign }
 
 // LastStable is the end of what a reader of committed records may see when the

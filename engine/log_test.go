@@ -4,6 +4,7 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ func plain(tb testing.TB, n int, ts int64) []byte {
 
 func testFS(tb testing.TB) *vfs.Mem {
 	m := vfs.NewMem()
-	if err := m.MkdirAll(testDir); err != nil {
+	if err := errors.Join(m.MkdirAll(testDir), m.SyncDir("/")); err != nil {
 		tb.Fatal(err)
 	}
 	return m

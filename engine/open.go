@@ -72,6 +72,7 @@ func newLog(dir string, o *Options) *Log {
 // files is what a log directory holds, after leftovers were dealt with.
 type files struct {
 	segments  []*segment.Segment
+	unindexed []*segment.Segment // those that lack an index file
 	snapshots []Offset
 }
 
@@ -99,6 +100,7 @@ func (l *Log) sort(entries []fs.DirEntry) (files, error) {
 	var found files
 	logs := make(map[int64]int64) // base -> size
 	txns := make(map[int64]bool)
+	indexes := make(map[int64]int)
 	for _, e := range entries {
 		offset, suffix, ok := segment.ParseName(e.Name())
 		if !ok || e.IsDir() {
@@ -111,6 +113,8 @@ func (l *Log) sort(entries []fs.DirEntry) (files, error) {
 				return files{}, err
 			}
 			logs[offset] = info.Size()
+		case segment.IndexSuffix, segment.TimeIndexSuffix:
+			indexes[offset]++
 		case segment.TxnIndexSuffix:
 			txns[offset] = true
 		case segment.SnapshotSuffix:
@@ -134,7 +138,11 @@ func (l *Log) sort(entries []fs.DirEntry) (files, error) {
 	}
 	slices.Sort(bases)
 	for _, base := range bases {
-		found.segments = append(found.segments, segment.Existing(&l.env, base, logs[base], txns[base]))
+		s := segment.Existing(&l.env, base, logs[base], txns[base])
+		found.segments = append(found.segments, s)
+		if indexes[base] < 2 {
+			found.unindexed = append(found.unindexed, s)
+		}
 	}
 	slices.Sort(found.snapshots)
 	return found, nil

@@ -32,6 +32,11 @@ func (l *Log) load(o *Options, found files, r *Recovery) error {
 	if err != nil {
 		return err
 	}
+	for _, s := range found.unindexed { // Kafka looks for them, too
+		if err := s.Load(); err != nil && !errors.Is(err, segment.ErrGone) {
+			return err
+		}
+	}
 	if l.End() < o.LogStart { // Kafka: nothing that is left is wanted
 		r.Reason = fmt.Sprintf("log ends at %d, below its start %d", l.End(), o.LogStart)
 		if err := l.Reset(o.LogStart); err != nil {
@@ -92,18 +97,33 @@ func (l *Log) loadClean(o *Options, r *Recovery) error {
 	return err
 }
 
-// recover checks the segments from the one that holds the recovery point on.
+// recover checks the segments from the one that holds the recovery point on. A
+// gap between two of them, behind the recovery point, is where bytes were lost
+// when the machine stopped, unless compaction can have made it: of a topic that
+// is compacted, or by a Kafka broker, whose topic configs may not be known.
 func (l *Log) recover(o *Options, r *Recovery) error {
 	segs := l.view.Load().segs
 	point := max(o.RecoveryPoint, 0)
-	first := max((&View{log: l, segs: segs}).find(point), 0)
+	// The segment before the point counts even if it ends there: the last entry
+	// of its time index was made when it was rolled, perhaps after the last sync.
+	first := max((&View{log: l, segs: segs}).find(point-1), 0)
 	applyFrom, read, err := l.producersBefore(o, point, segs[first])
 	if err != nil {
 		return err
 	}
 	r.BytesRead += read
+	if l.foreign, err = segs[len(segs)-1].Preallocated(int64(l.Config().IndexBytes)); err != nil {
+		return err
+	}
 	end := Offset(segs[first].Base())
 	for i := first; i < len(segs); i++ {
+		if next := Offset(segs[i].Base()); end < next && end >= point && !l.foreign && !l.Config().Compact {
+			r.Reason = fmt.Sprintf("nothing between %d and the segment at %d", end, next)
+			if err := l.dropDamaged(i, r); err != nil {
+				return err
+			}
+			break
+		}
 		got, err := l.recoverSegment(segs[i], point, applyFrom)
 		r.BytesRead += got.BytesRead
 		r.Segments++
@@ -111,11 +131,9 @@ func (l *Log) recover(o *Options, r *Recovery) error {
 			return err
 		}
 		end = max(end, Offset(got.End))
-		l.foreign = i == len(segs)-1 && got.Foreign
 		if got.Why != nil {
-			r.BytesTruncated, r.Reason, r.Removed = got.Truncated, got.Why.Error(), len(segs)-i-1
-			l.setSegments(slices.Clone(segs[:i+1]))
-			if err := l.dropDamaged(segs[i+1:]); err != nil {
+			r.BytesTruncated, r.Reason = got.Truncated, got.Why.Error()
+			if err := l.dropDamaged(i+1, r); err != nil {
 				return err
 			}
 			break
@@ -138,14 +156,18 @@ func (l *Log) recover(o *Options, r *Recovery) error {
 	return nil
 }
 
-func (l *Log) dropDamaged(segs []*segment.Segment) error {
-	if len(segs) == 0 {
+// dropDamaged deletes the segments from the n-th on, durably: they must not
+// come back behind a gap.
+func (l *Log) dropDamaged(n int, r *Recovery) error {
+	segs := l.view.Load().segs
+	if r.Removed = len(segs) - n; r.Removed == 0 {
 		return nil
 	}
-	if err := l.doomAll(segs); err != nil {
+	l.setSegments(slices.Clone(segs[:n]))
+	if err := l.doomAll(segs[n:]); err != nil {
 		return err
 	}
-	return l.fs.SyncDir(l.dir) // they must not come back behind a gap
+	return l.fs.SyncDir(l.dir)
 }
 
 // producersBefore makes the producer state with which recovery begins, and

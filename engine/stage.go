@@ -167,7 +167,7 @@ func (l *Log) ready() error {
 	}
 	end, err := l.active().Ready(l.now())
 	if err != nil {
-		return l.openError("open for append", err)
+		return l.ioError("open for append", err)
 	}
 	if l.trusted && end >= 0 && Offset(end) != l.End() {
 		return l.fail("open for append", fmt.Errorf("%w: the log should end at %d, its last batch at %d", ErrCorrupt, l.End(), end))

@@ -17,7 +17,7 @@ func (s *Segment) Ready(now time.Time) (end int64, err error) {
 	if s.ready {
 		return -1, nil
 	}
-	if err := s.load(); err != nil {
+	if err := s.Load(); err != nil {
 		return 0, err
 	}
 	s.mu.Lock()

@@ -38,6 +38,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/samsa-broker/samsa/engine/vfs"
 )
 
 // Failures of this package.
@@ -47,6 +49,8 @@ var (
 	ErrGone = errors.New("segment: gone")
 	// ErrCorrupt says that bytes of the .log are not a batch where one should be.
 	ErrCorrupt = errors.New("segment: corrupt batch")
+	// ErrSync says that bytes which were written may be lost: a sync failed.
+	ErrSync = errors.New("segment: sync failed")
 )
 
 // Suffixes of Kafka's file names.
@@ -92,4 +96,12 @@ func ParseName(name string) (offset int64, suffix string, ok bool) {
 
 func corrupt(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
+}
+
+// Sync syncs a file and marks its failure as ErrSync.
+func Sync(f vfs.File) error {
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("%w: %w", ErrSync, err)
+	}
+	return nil
 }

@@ -60,7 +60,7 @@ func (f *Flush) Run() error {
 	if gone {
 		return nil
 	}
-	if err := f.handle.file.Sync(); err != nil {
+	if err := Sync(f.handle.file); err != nil {
 		return err
 	}
 	for i, suffix := range [...]string{IndexSuffix, TimeIndexSuffix} {
@@ -89,7 +89,7 @@ func (f *Flush) runTxns() error {
 	if err := writeTxns(file, f.txns, 0); err != nil {
 		return err
 	}
-	return file.Sync()
+	return Sync(file)
 }
 
 func (t *tableFlush) run(s *Segment, suffix string, entry int) error {
@@ -110,7 +110,7 @@ func (t *tableFlush) run(s *Segment, suffix string, entry int) error {
 			return err
 		}
 	}
-	return file.Sync()
+	return Sync(file)
 }
 
 // FlushDone takes a flush back. With ok, what it covered is on disk, and

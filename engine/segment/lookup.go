@@ -36,7 +36,7 @@ func (s *Segment) locate(offset, size int64) (p Place, ok bool, err error) {
 	if size == 0 {
 		return Place{}, false, nil
 	}
-	if err := s.load(); err != nil {
+	if err := s.Load(); err != nil {
 		return Place{}, false, err
 	}
 	h, err := s.Pin()
@@ -138,7 +138,7 @@ func (s *Segment) rebuildIdle(why error) error {
 // at least ts, and gives a scanner there; nil if the segment has none. The
 // caller gives both back with done. For any goroutine.
 func (s *Segment) SeekTime(ts int64) (sc *Scanner, done func(), err error) {
-	if err := s.load(); err != nil {
+	if err := s.Load(); err != nil {
 		return nil, nil, err
 	}
 	var e [timeIndexEntry]byte

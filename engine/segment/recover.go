@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 )
 
@@ -15,7 +16,6 @@ type Recovered struct {
 	BytesRead int64
 	Truncated int64 // bytes cut off
 	Why       error // what was wrong at the cut; nil if nothing was
-	Foreign   bool  // the index ended in zero entries: another broker had it open
 }
 
 // Recover makes a segment good again after a crash: it checks every batch from
@@ -40,13 +40,13 @@ func (s *Segment) Recover(point int64, each func(h *Head, whole func() (r []byte
 	s.size.Store(size)
 	s.live.Store(true)
 	sc := NewScanner(h.file, 0, size)
-	from, foreign, err := s.resume(sc, point, size)
+	from, err := s.resume(sc, point, size)
 	if err != nil {
 		return Recovered{}, err
 	}
 	s.loaded.Store(true)
 	sc.pos, sc.end = from, size
-	r := Recovered{End: s.base, Foreign: foreign}
+	r := Recovered{End: s.base}
 	valid := from
 	previous := s.base - 1
 	for {
@@ -104,20 +104,44 @@ func (s *Segment) accept(sc *Scanner, h *Head, previous, from int64, each func(h
 // resume decides where checking begins: at the batch of the last index entry
 // below point, if both indexes are sane up to it, else at the start. What the
 // indexes hold beyond is dropped.
-func (s *Segment) resume(sc *Scanner, point, size int64) (from int64, foreign bool, err error) {
-	last, zeros, err := s.offsets.load(s.fs, s.path(IndexSuffix))
-	foreign = zeros
-	if err == nil && last != nil && point > s.base {
+func (s *Segment) resume(sc *Scanner, point, size int64) (from int64, err error) {
+	if point > s.base {
 		if from, err = s.resumeAt(sc, point, size); err == nil && from > 0 {
-			return from, foreign, nil
+			return from, nil
 		}
 	}
 	s.lastTimeTS, s.maxTSOffset, s.since, s.firstTS = -1, s.base, 0, -1
 	s.maxTS.Store(-1)
 	if err := s.offsets.reset(s, IndexSuffix, 0); err != nil {
-		return 0, foreign, err
+		return 0, err
 	}
-	return 0, foreign, s.times.reset(s, TimeIndexSuffix, 0)
+	return 0, s.times.reset(s, TimeIndexSuffix, 0)
+}
+
+// kafkaIndexBytes is the default of segment.index.bytes.
+const kafkaIndexBytes = 10 << 20
+
+// Preallocated tells whether the offset index is as Kafka keeps that of an
+// active segment: as long as segment.index.bytes allows, and zero at the end.
+// A few zeros alone prove nothing: a power cut may leave them in our own file.
+func (s *Segment) Preallocated(indexBytes int64) (bool, error) {
+	f, err := s.fs.OpenFile(s.path(IndexSuffix), os.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil || size < indexEntry || size != indexBytes/indexEntry*indexEntry && size != kafkaIndexBytes {
+		return false, err
+	}
+	var last [indexEntry]byte
+	if _, err := f.ReadAt(last[:], size-indexEntry); err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	return allZero(last[:]), nil
 }
 
 func (s *Segment) resumeAt(sc *Scanner, point, size int64) (from int64, err error) {
@@ -145,12 +169,12 @@ func (s *Segment) resumeAt(sc *Scanner, point, size int64) (from int64, err erro
 			break
 		}
 	}
-	sc.pos, sc.end = 0, size
+	sc.pos, sc.end, sc.lastSize = 0, size, size // as if batches were large: do not read ahead here
 	first, err := sc.Next()
 	if err != nil {
 		return 0, nil
 	}
-	sc.pos = pos
+	sc.pos, sc.lastSize = pos, size
 	head, err := sc.Next()
 	if err != nil || head.Base > s.base+rel || head.Last >= point || sc.Verify(&head) != nil {
 		return 0, nil
@@ -274,7 +298,7 @@ func (t *table) settle(s *Segment, suffix string) error {
 	if t.file == nil {
 		return nil
 	}
-	err := t.file.Sync()
+	err := Sync(t.file)
 	t.close()
 	return err
 }

@@ -114,9 +114,9 @@ func (s *Segment) Base() int64 { return s.base }
 // Size is the bytes of batches that stand. For any goroutine.
 func (s *Segment) Size() int64 { return s.size.Load() }
 
-// load reads the ends of the indexes, once, and makes them anew if they do not
-// fit. For any goroutine.
-func (s *Segment) load() error {
+// Load reads the ends of the indexes, once, and makes them anew if they do not
+// fit. The reading methods do it themselves when they need to. For any goroutine.
+func (s *Segment) Load() error {
 	if s.loaded.Load() {
 		return nil
 	}
@@ -258,7 +258,7 @@ func (s *Segment) InRange(offset int64) bool {
 // LargestTimestamp is the largest timestamp in the segment, or the time of the
 // file's last change if no record has one. For any goroutine.
 func (s *Segment) LargestTimestamp() (int64, error) {
-	if err := s.load(); err != nil {
+	if err := s.Load(); err != nil {
 		return 0, err
 	}
 	if ts := s.maxTS.Load(); ts >= 0 {
@@ -274,7 +274,7 @@ func (s *Segment) LargestTimestamp() (int64, error) {
 // MaxTimestamp is the largest timestamp of a record, -1 if none has one. For
 // any goroutine.
 func (s *Segment) MaxTimestamp() (int64, error) {
-	if err := s.load(); err != nil {
+	if err := s.Load(); err != nil {
 		return 0, err
 	}
 	return s.maxTS.Load(), nil
