@@ -81,13 +81,14 @@ type Op struct {
 	Accepted *Sock // Accept
 
 	state  opState
+	end    error  // what Err will be
 	ended  bool   // CloseSock, Cancel: has been asked of the kernel
 	moved  int    // bytes sent or filled so far
 	slot   uint32 // uring: index in the loop's table
 	parts  int    // uring: completions of the kernel still to come
 	waiter *Op    // the Cancel that waits for this op's end
 	retry  *Timer // Accept: pause after a failure
-	loop   Loop   // set while submitted
+	loop   *core  // set while submitted
 	next   *Op    // in an opList
 	prev   *Op
 	list   *opList

@@ -85,21 +85,25 @@ type Sock struct {
 	local, remote netip.AddrPort
 	fd            int // Linux backends; else -1
 
-	loop    Loop   // who serves it, set by the first Submit
+	loop    *core  // who serves it, set by the first Submit
 	recv    *Op    // Recv or RecvInto under way
 	sends   opList // Send and SendFile, the first is under way
 	closeOp *Op    // CloseSock that waits for the others to end
 	closed  bool
+	broken  bool // a send found the connection reset
 
 	// epoll: what is known of the descriptor.
 	readable, writable, hup bool
-	inEpoll                 bool
+	inEpoll, starved        bool
+	slot                    int32
 	inFlight                int // uring: kernel operations that hold the descriptor
 
 	queued   bool  // in the loop's list of sockets to serve
 	nextWork *Sock // in that list
 	nextSock *Sock // in the list of all sockets of the loop
 	prevSock *Sock
+
+	port *portSock // portable backend
 }
 
 // RemoteAddr is the peer's address; IPv4 is never given as mapped IPv6.
@@ -108,8 +112,17 @@ func (s *Sock) RemoteAddr() netip.AddrPort { return s.remote }
 // LocalAddr is this end's address.
 func (s *Sock) LocalAddr() netip.AddrPort { return s.local }
 
+// Conn is the connection of a socket of the portable backend (as Wrap returned
+// it), for asking it about its TLS state; nil on other backends.
+func (s *Sock) Conn() net.Conn {
+	if s.port == nil {
+		return nil
+	}
+	return s.port.conn
+}
+
 // bind makes l the socket's loop.
-func (s *Sock) bind(l Loop) (first bool) {
+func (s *Sock) bind(l *core) (first bool) {
 	if s.loop == nil {
 		s.loop = l
 		return true

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -244,5 +245,94 @@ func rawSendfile(fd int, file uintptr, off int64, count int) (int, syscall.Errno
 	return int(n), e
 }
 
+// writeDurable writes op.Data with RWF_DSYNC; where the file system does not know
+// the flag, with fdatasync after it.
+func writeDurable(op *Op) error {
+	for op.moved < len(op.Data) {
+		rest := op.Data[op.moved:]
+		vec := [][]byte{rest}
+		n, err := unix.Pwritev2(int(op.File), vec, op.Off+int64(op.moved), unix.RWF_DSYNC)
+		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+			if n, err = unix.Pwrite(int(op.File), rest, op.Off+int64(op.moved)); err == nil {
+				err = unix.Fdatasync(int(op.File))
+			}
+		}
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("netpoll: write-file: %w", err)
+		}
+		op.moved += n
+	}
+	return nil
+}
+
+// mapMemory is n bytes outside the garbage collector's heap.
+func mapMemory(n int) ([]byte, error) {
+	return unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+}
+
+func unmapMemory(p []byte) {
+	if p != nil {
+		_ = unix.Munmap(p)
+	}
+}
+
 // backends lists what Open tries, in order.
-func backends() []backend { return nil }
+func backends() []backend {
+	return []backend{
+		{"uring", openUring},
+		{"epoll", openEpoll},
+		{"portable", openPortable},
+	}
+}
+
+// sendFileStep makes the next call of a SendFile: its head, or a piece of its
+// file no larger than budget. It moves op.moved on.
+func (op *Op) sendFileStep(fd, budget int, scratch *[]byte) (n int, e syscall.Errno, err error) {
+	if op.moved < len(op.Head) {
+		flags := unix.MSG_MORE
+		if op.Len == 0 {
+			flags = 0
+		}
+		n, e = rawSend(fd, op.Head[op.moved:], flags)
+	} else if op.Len > 0 {
+		sent := op.moved - len(op.Head)
+		count := min(op.Len-sent, budget, sendfileBytes)
+		if op.File != 0 {
+			n, e = rawSendfile(fd, op.File, op.Off+int64(sent), count)
+		} else {
+			n, e, err = op.sendFileAt(fd, op.Off+int64(sent), count, scratch)
+		}
+		if e == 0 && err == nil && n == 0 {
+			err = ErrShortFile
+		}
+	}
+	if e == 0 {
+		op.moved += n
+	} else {
+		n = 0
+	}
+	return n, e, err
+}
+
+// sendFileAt reads a piece of a file without descriptor and sends it.
+func (op *Op) sendFileAt(fd int, off int64, count int, scratch *[]byte) (int, syscall.Errno, error) {
+	if op.FileAt == nil {
+		return 0, 0, ErrUnsupported
+	}
+	if *scratch == nil {
+		*scratch = make([]byte, 64<<10)
+	}
+	p := (*scratch)[:min(count, len(*scratch))]
+	n, err := op.FileAt.ReadAt(p, off)
+	if n == 0 {
+		if err == nil || errors.Is(err, io.EOF) {
+			err = ErrShortFile
+		}
+		return 0, 0, err
+	}
+	n, e := rawSend(fd, p[:n], 0)
+	return n, e, nil
+}

@@ -26,5 +26,29 @@ func (l *Listener) destroy() {}
 
 func (l *Listener) netListener() (net.Listener, error) { return l.ln, nil }
 
+// writeDurable writes op.Data and syncs the file.
+func writeDurable(op *Op) error {
+	for op.moved < len(op.Data) {
+		n, err := pwriteFile(op.File, op.Data[op.moved:], op.Off+int64(op.moved))
+		if err != nil {
+			return err
+		}
+		op.moved += n
+	}
+	return fsyncFile(op.File)
+}
+
+// mapMemory is n bytes; here the heap must do.
+func mapMemory(n int) ([]byte, error) { return make([]byte, n), nil }
+
+func unmapMemory([]byte) {}
+
 // backends lists what Open tries, in order.
-func backends() []backend { return nil }
+func backends() []backend {
+	none := func(name string) backend {
+		return backend{name, func(Options) (Loop, *Refusal) {
+			return nil, &Refusal{Backend: name, Why: "exists on Linux only"}
+		}}
+	}
+	return []backend{none("uring"), none("epoll"), {"portable", openPortable}}
+}

@@ -43,7 +43,7 @@ func AlterConfigs(broker meta.BrokerID, topics configAlterer, settings settings)
 		}
 		for i := range req.Resources {
 			r := &req.Resources[i]
-			err := errTwice
+			err := errResourceTwice
 			if times[resource{r.ResourceType, r.ResourceName}] == 1 {
 				err = replaceConfig(r, req.ValidateOnly, broker, topics, settings)
 			}
@@ -62,7 +62,7 @@ type resource struct {
 	name string
 }
 
-var errTwice = Fail(frame.InvalidRequest, "Each resource must appear at most once.")
+var errResourceTwice = Fail(frame.InvalidRequest, "Each resource must appear at most once.")
 
 func replaceConfig(r *kmsg.AlterConfigsRequestResource, validateOnly bool, broker meta.BrokerID, topics configAlterer, settings settings) error {
 	set := make(map[string]string, len(r.Configs))

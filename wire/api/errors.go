@@ -107,7 +107,7 @@ var codes = []struct {
 	{group.ErrMetadataTooLarge, frame.OffsetMetadataTooLarge},
 	{group.ErrCommitTooLarge, frame.InvalidCommitOffsetSize},
 	{group.ErrUnstableOffset, frame.UnstableOffsetCommit},
-	{group.ErrWriteFailed, frame.CoordinatorNotAvailable},
+	{group.ErrWriteFailed, frame.UnknownServerError}, // as Kafka says of a group too large to write
 }
 
 // codeOf looks err up in the table. What the table does not know is

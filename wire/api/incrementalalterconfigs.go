@@ -30,7 +30,7 @@ func IncrementalAlterConfigs(broker meta.BrokerID, topics configAlterer, setting
 		}
 		for i := range req.Resources {
 			r := &req.Resources[i]
-			err := errTwice
+			err := errResourceTwice
 			if times[resource{r.ResourceType, r.ResourceName}] == 1 {
 				err = changeConfig(r, req.ValidateOnly, broker, topics, settings)
 			}

@@ -29,7 +29,7 @@ type Appender interface {
 // Not done here: transactions (INVALID_TXN_STATE), and v10's current leader,
 // which takes a second broker.
 func Produce(d Deps) Handler {
-	p := &producer{appender: d.Appender, places: d.Places, config: d.Config, now: d.Now}
+	p := &producer{appender: d.Appender, places: Places{d.Cluster}, config: d.Config, now: d.Now}
 	return Handler{Key: frame.KeyProduce, Min: 0, Max: frame.MaxProduce, Produce: true, Raw: true, Serve: p.serve}
 }
 

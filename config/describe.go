@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import "strings"
+
+// Source says where a value comes from, numbered as DescribeConfigs does.
+type Source int8
+
+// The sources there are here.
+const (
+	SourceTopic   Source = 1 // the topic's own config
+	SourceStatic  Source = 4 // server.properties
+	SourceDefault Source = 5
+)
+
+// Synonym is one of the places a value could have come from, strongest first.
+type Synonym struct {
+	Name   string
+	Value  string
+	Source Source
+	Null   bool // the value is hidden or null
+}
+
+// Entry describes one key of a broker or a topic, as DescribeConfigs tells it.
+type Entry struct {
+	Name      string
+	Value     string
+	Null      bool // there is no value, or it is hidden
+	Source    Source
+	Type      Type // 0: unknown key
+	Doc       string
+	ReadOnly  bool
+	Sensitive bool
+	Synonyms  []Synonym
+}
+
+// brokerSynonyms are the keys of a broker of which the first that is set wins.
+var brokerSynonyms = [][]string{
+	{"log.roll.ms", "log.roll.hours"},
+	{"log.roll.jitter.ms", "log.roll.jitter.hours"},
+	{"log.retention.ms", "log.retention.minutes", "log.retention.hours"},
+}
+
+// synonymsOf lists the keys that name stands among.
+func synonymsOf(name string) []string {
+	for _, list := range brokerSynonyms {
+		for _, n := range list {
+			if n == name {
+				return list
+			}
+		}
+	}
+	if name == "log.flush.interval.ms" {
+		return []string{name, "log.flush.scheduler.interval.ms"}
+	}
+	return []string{name}
+}
+
+// synonyms lists what is set of name's synonyms, then their defaults, beginning
+// with name itself: what stands before it would not be a synonym of it.
+func (b *Broker) synonyms(name string, sensitive bool) []Synonym {
+	var all []Synonym
+	add := func(n, value string, source Source) {
+		if sensitive {
+			value = ""
+		}
+		all = append(all, Synonym{Name: n, Value: value, Null: sensitive, Source: source})
+	}
+	keys := synonymsOf(name)
+	for _, n := range keys {
+		if v, ok := b.set[n]; ok {
+			add(n, v, SourceStatic)
+		} else if v, ok := b.extra[n]; ok {
+			add(n, v, SourceStatic)
+		}
+	}
+	for _, n := range keys {
+		if k := brokerIndex[n]; k != nil && !k.Null {
+			add(n, k.Default, SourceDefault)
+		}
+	}
+	for i, s := range all {
+		if s.Name == name {
+			return all[i:]
+		}
+	}
+	return nil
+}
+
+func sourceOf(synonyms []Synonym) Source {
+	if len(synonyms) == 0 {
+		return SourceDefault
+	}
+	return synonyms[0].Source
+}
+
+// Describe lists every key of the broker by name, the unknown ones of its file
+// last. All are read-only as long as a running broker cannot be changed.
+// Passwords, and the values of unknown keys, are hidden.
+func (b *Broker) Describe() []Entry {
+	list := make([]Entry, 0, len(brokerTable)+len(b.extra))
+	for i := range brokerTable {
+		k := &brokerTable[i]
+		if _, set := b.set[k.Name]; k.Internal && !set {
+			continue // Kafka does not show them either
+		}
+		e := Entry{Name: k.Name, Type: k.Type, Doc: k.describe(), ReadOnly: true, Sensitive: k.Type == Password}
+		value, ok := b.Value(k.Name)
+		if e.Null = !ok || e.Sensitive; !e.Null {
+			e.Value = value
+		}
+		e.Synonyms = b.synonyms(k.Name, e.Sensitive)
+		e.Source = sourceOf(e.Synonyms)
+		list = append(list, e)
+	}
+	for _, name := range names(b.extra) {
+		e := Entry{Name: name, Null: true, ReadOnly: true, Sensitive: true, Synonyms: b.synonyms(name, true)}
+		e.Source = sourceOf(e.Synonyms)
+		list = append(list, e)
+	}
+	return list
+}
+
+// DescribeTopic lists every config of a topic by name. own is what the topic
+// sets; its unknown keys are left out.
+func (b *Broker) DescribeTopic(own map[string]string) []Entry {
+	list := make([]Entry, 0, len(topicTable))
+	for i := range topicTable {
+		k := &topicTable[i]
+		e := Entry{Name: k.Name, Type: k.Type, Doc: k.describe(), Value: b.effective(own, k.Name)}
+		if v, ok := own[k.Name]; ok {
+			e.Synonyms = []Synonym{{Name: k.Name, Value: v, Source: SourceTopic}}
+		}
+		if len(k.Inherits) > 0 {
+			e.Synonyms = append(e.Synonyms, b.synonyms(k.Inherits[0], false)...)
+		}
+		e.Source = sourceOf(e.Synonyms)
+		list = append(list, e)
+	}
+	return list
+}
+
+// describe is the key's doc and, unless it acts, why not.
+func (k *Key) describe() string {
+	if k.Effect == Acts {
+		return k.Doc
+	}
+	var b strings.Builder
+	b.WriteString(k.Doc)
+	b.WriteString(" Here it ")
+	switch k.Effect {
+	case Later:
+		b.WriteString("has no effect yet: ")
+	case None:
+		b.WriteString("has no effect: ")
+	case Refused:
+		b.WriteString("keeps its default: ")
+	}
+	b.WriteString(k.Why)
+	b.WriteString(".")
+	return b.String()
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+// metricsKeys are Kafka's keys about metrics and quotas.
+var metricsKeys = []Key{
+	{Name: "alter.log.dirs.replication.quota.window.num", Type: Int, Default: "11", Valid: atLeast(1), Effect: Later, Why: whyQuota,
+		Doc: "Samples of the quota for moves between directories."},
+	{Name: "alter.log.dirs.replication.quota.window.size.seconds", Type: Int, Default: "1", Valid: atLeast(1), Effect: Later, Why: whyQuota,
+		Doc: "Length of such a sample, in seconds."},
+	{Name: "auto.include.jmx.reporter", Type: Boolean, Default: "true", Effect: None, Why: whyMetrics,
+		Doc: "Report metrics by JMX."},
+	{Name: "client.quota.callback.class", Type: Class, Null: true, Effect: Refused, Why: whyJava,
+		Doc: "Java class that sets the quotas of clients."},
+	{Name: "controller.quota.window.num", Type: Int, Default: "11", Valid: atLeast(1), Effect: Later, Why: whyQuota,
+		Doc: "Samples of the quota for changes through the controller."},
+	{Name: "controller.quota.window.size.seconds", Type: Int, Default: "1", Valid: atLeast(1), Effect: Later, Why: whyQuota,
+		Doc: "Length of such a sample, in seconds."},
+	{Name: "kafka.metrics.polling.interval.secs", Type: Int, Default: "10", Valid: atLeast(1), Effect: None, Why: whyMetrics,
+		Doc: "How often the older reporters are asked, in seconds."},
+	{Name: "kafka.metrics.reporters", Type: List, Effect: None, Why: whyMetrics,
+		Doc: "Java classes that report the older metrics."},
+	{Name: "metric.reporters", Type: List, Dynamic: true, Effect: None, Why: whyMetrics,
+		Doc: "Java classes that report metrics."},
+	{Name: "metrics.num.samples", Type: Int, Default: "2", Valid: atLeast(1), Effect: None, Why: whyMetrics,
+		Doc: "Samples that a metric is computed over."},
+	{Name: "metrics.recording.level", Type: String, Default: "INFO", Effect: None, Why: whyMetrics,
+		Doc: "Which metrics are recorded."},
+	{Name: "metrics.sample.window.ms", Type: Long, Default: "30000", Valid: atLeast(1), Effect: None, Why: whyMetrics,
+		Doc: "Length of a metric's sample, in ms."},
+	{Name: "quota.window.num", Type: Int, Default: "11", Valid: atLeast(1), Effect: Later, Why: whyQuota,
+		Doc: "Samples of client quotas."},
+	{Name: "quota.window.size.seconds", Type: Int, Default: "1", Valid: atLeast(1), Effect: Later, Why: whyQuota,
+		Doc: "Length of such a sample, in seconds."},
+	{Name: "replication.quota.window.num", Type: Int, Default: "11", Valid: atLeast(1), Effect: Later, Why: whyQuota,
+		Doc: "Samples of the replication quota."},
+	{Name: "replication.quota.window.size.seconds", Type: Int, Default: "1", Valid: atLeast(1), Effect: Later, Why: whyQuota,
+		Doc: "Length of such a sample, in seconds."},
+	{Name: "telemetry.max.bytes", Type: Int, Default: "1048576", Valid: atLeast(1), Effect: None, Why: whyKraft,
+		Doc: "Largest report of a client's own metrics, in bytes."},
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package looptest
+
+import (
+	"net"
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/samsa-broker/samsa/netpoll"
+)
+
+func TestMain(m *testing.M) {
+	runtime.GOMAXPROCS(netpoll.Procs(1))
+	os.Exit(m.Run())
+}
+
+// kernel is a backend that Open can make, reached over loopback.
+func kernel(name string) Backend {
+	return Backend{
+		Name: name,
+		Open: func(o netpoll.Options) (netpoll.Loop, error) {
+			o.Backend = name
+			l, _, err := netpoll.Open(o)
+			return l, err
+		},
+		Listen: func(o netpoll.ListenOptions) (*netpoll.Listener, error) { return netpoll.Listen("127.0.0.1:0", o) },
+		Dial: func(l *netpoll.Listener) (net.Conn, error) {
+			return net.Dial("tcp", l.Addr().String())
+		},
+	}
+}
+
+// play runs the suite on a backend, if this build and system have it.
+func play(t *testing.T, name string) {
+	l, refused, err := netpoll.Open(netpoll.Options{Backend: name})
+	if err != nil {
+		t.Skip(refused)
+	}
+	_ = l.Close()
+	Run(t, kernel(name))
+}
+
+func TestPortable(t *testing.T) { play(t, "portable") }
+func TestEpoll(t *testing.T)    { play(t, "epoll") }
+func TestUring(t *testing.T)    { play(t, "uring") }

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-broker/samsa/engine"
+	"github.com/samsa-broker/samsa/replica"
+	"github.com/samsa-broker/samsa/wire/frame"
+)
+
+// Lookup finds partitions; *replica.Set does.
+type Lookup interface {
+	Lookup(topic []byte, index int32) *replica.Partition
+}
+
+// ListOffsets finds offsets by time.
+//
+//	v0  a list of offsets      v1  one offset with its timestamp
+//	v2  isolation level        v4  leader epochs       v5  OFFSET_NOT_AVAILABLE
+//	v6  flexible               v7  -3, the largest timestamp (KIP-734)
+//	v8  -4, the local log start (KIP-405)              v9  -5, the end of tiered storage
+//
+// Not done here: v0's list of segment boundaries; it gets the one offset that
+// v1 would give.
+func ListOffsets(d Deps) Handler {
+	l := &offsetLister{lookup: d.Reader, places: Places{d.Cluster}}
+	return Handler{Key: 2, Min: 0, Max: 9, Serve: l.serve}
+}
+
+type offsetLister struct {
+	lookup Lookup
+	places Places
+}
+
+// timeTiered asks for the end of tiered storage, of which there is none here.
+const timeTiered = -5
+
+// timeSince is the first version that knows a special timestamp.
+var timeSince = map[int64]int16{
+	replica.TimeLatest: 0, replica.TimeEarliest: 0, replica.TimeMax: 7, replica.TimeEarliestLocal: 8, timeTiered: 9,
+}
+
+// What ListOffsets itself finds wrong.
+var (
+	errUnknownTime = Fail(frame.UnsupportedVersion, "api: this special timestamp is not known in this version of ListOffsets")
+	errTwice       = Fail(frame.InvalidRequest, "api: the partition is named twice")
+)
+
+func (l *offsetLister) serve(c *Call) {
+	req := c.Body.(*kmsg.ListOffsetsRequest)
+	resp := c.Response().(*kmsg.ListOffsetsResponse)
+	n := 0
+	resp.Topics = make([]kmsg.ListOffsetsResponseTopic, len(req.Topics))
+	for t := range req.Topics {
+		resp.Topics[t].Topic = req.Topics[t].Topic
+		resp.Topics[t].Partitions = make([]kmsg.ListOffsetsResponseTopicPartition, len(req.Topics[t].Partitions))
+		n += len(req.Topics[t].Partitions)
+	}
+	answered := c.ReplyAfter(n, resp)
+	seen := make(map[topicPartition]bool, n)
+	for t := range req.Topics {
+		topic := &req.Topics[t]
+		for i := range topic.Partitions {
+			in, out := &topic.Partitions[i], &resp.Topics[t].Partitions[i]
+			out.Default()
+			out.Partition = in.Partition
+			id := topicPartition{topic.Topic, in.Partition}
+			done := func(a replica.TimeAnswer, err error) {
+				putOffset(out, c.Version, a, err)
+				answered()
+			}
+			if seen[id] {
+				done(replica.TimeAnswer{}, errTwice)
+				continue
+			}
+			seen[id] = true
+			l.ask(c, req, topic.Topic, in, done)
+		}
+	}
+}
+
+// topicPartition names a partition of a request.
+type topicPartition struct {
+	topic string
+	index int32
+}
+
+// ask puts one partition's question; done runs once, on the loop.
+func (l *offsetLister) ask(c *Call, req *kmsg.ListOffsetsRequest, topic string, in *kmsg.ListOffsetsRequestTopicPartition, done func(replica.TimeAnswer, error)) {
+	p := l.lookup.Lookup([]byte(topic), in.Partition)
+	since, special := timeSince[in.Timestamp]
+	switch {
+	case p == nil:
+		done(replica.TimeAnswer{}, l.places.Missing([]byte(topic), in.Partition))
+	case in.Timestamp < 0 && (!special || c.Version < since):
+		done(replica.TimeAnswer{}, errUnknownTime)
+	case in.Timestamp == timeTiered:
+		done(replica.TimeAnswer{Offset: -1, Timestamp: -1, Epoch: -1}, nil)
+	default:
+		epoch := engine.Epoch(-1)
+		if c.Version >= 4 {
+			epoch = engine.Epoch(in.CurrentLeaderEpoch)
+		}
+		q := replica.TimeQuery{Timestamp: in.Timestamp, LeaderEpoch: epoch, ReadCommitted: c.Version >= 2 && req.IsolationLevel == frame.ReadCommitted}
+		p.OffsetForTime(q, c.Home(), done)
+	}
+}
+
+// putOffset writes one partition's answer.
+func putOffset(out *kmsg.ListOffsetsResponseTopicPartition, version int16, a replica.TimeAnswer, err error) {
+	if err != nil {
+		code := Code(err)
+		if errors.Is(err, replica.ErrOffsetNotAvailable) && version < 5 {
+			code = frame.LeaderNotAvailable
+		}
+		out.ErrorCode = int16(code)
+		return
+	}
+	out.Offset, out.Timestamp, out.LeaderEpoch = int64(a.Offset), a.Timestamp, int32(a.Epoch)
+	if version == 0 && a.Offset >= 0 {
+		out.OldStyleOffsets = []int64{int64(a.Offset)}
+	}
+}
