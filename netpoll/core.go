@@ -232,6 +232,9 @@ func (c *core) finish(op *Op, err error) {
 func (c *core) endRecv(s *Sock, err error) {
 	op := s.recv
 	s.recv = nil
+	if op.list != nil {
+		op.list.remove(op) // it waited for a buffer
+	}
 	if err == nil && s.broken && (op.Kind == Recv || op.moved < len(op.Data)) {
 		err = ErrReset
 	}

@@ -31,7 +31,7 @@ type epollLoop struct {
 	table   []epollEntry // what a registered descriptor belongs to
 	free    []int32
 	work    workList // sockets to serve this turn
-	starved []*Sock  // sockets whose receive waits for a buffer
+	starved opList   // receives that found no buffer
 	budget  int      // bytes that SendFile may still move this turn
 	scratch []byte   // bytes of a FileAt on their way
 }
@@ -200,6 +200,9 @@ func (l *epollLoop) event(ev *unix.EpollEvent) {
 // turn serves the sockets that have both something to do and readiness.
 func (l *epollLoop) turn() (again bool) {
 	l.budget = l.opts.TurnBytes
+	for n := min(l.starved.n, len(l.arena.free)); n > 0; n-- {
+		l.work.push(l.starved.pop().Sock)
+	}
 	for n := l.work.n; n > 0; n-- {
 		if s := l.work.pop(); !s.closed {
 			l.serve(s)
@@ -208,17 +211,8 @@ func (l *epollLoop) turn() (again bool) {
 	return l.work.n > 0
 }
 
-// recycle frees a buffer and lets a starved socket go on.
-func (l *epollLoop) recycle(b Buf) {
-	l.arena.give(l.arena.back(b))
-	if n := len(l.starved); n > 0 {
-		s := l.starved[n-1]
-		l.starved[n-1] = nil
-		l.starved = l.starved[:n-1]
-		s.starved = false
-		l.work.push(s)
-	}
-}
+// recycle frees a buffer; turn lets a starved socket have it.
+func (l *epollLoop) recycle(b Buf) { l.arena.give(l.arena.back(b)) }
 
 // workList is an intrusive list of sockets to serve; a socket stands in it once.
 type workList struct {

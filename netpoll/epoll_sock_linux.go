@@ -82,17 +82,6 @@ func (l *epollLoop) closeSock(op *Op) {
 		l.delist(s.slot)
 		s.inEpoll = false
 	}
-	if s.starved {
-		for i, w := range l.starved {
-			if w == s {
-				last := len(l.starved) - 1
-				l.starved[i], l.starved[last] = l.starved[last], nil
-				l.starved = l.starved[:last]
-				break
-			}
-		}
-		s.starved = false
-	}
 	if s.fd >= 0 {
 		unix.Close(s.fd)
 		s.fd = -1
@@ -173,13 +162,13 @@ func (l *epollLoop) serve(s *Sock) {
 	if s.writable && s.sends.head != nil {
 		l.send(s)
 	}
-	if s.readable && s.recv != nil && !s.starved {
+	if s.readable && s.recv != nil && s.recv.list == nil {
 		l.receive(s)
 	}
 	if s.closed {
 		return
 	}
-	if (s.writable && s.sends.head != nil) || (s.readable && s.recv != nil && !s.starved) {
+	if (s.writable && s.sends.head != nil) || (s.readable && s.recv != nil && s.recv.list == nil) {
 		l.work.push(s)
 	}
 }
@@ -197,8 +186,7 @@ func (l *epollLoop) receive(s *Sock) {
 		}
 		i, ok := l.arena.take()
 		if !ok {
-			s.starved = true
-			l.starved = append(l.starved, s)
+			l.starved.push(op)
 			if l.opts.Events.Starved != nil {
 				l.opts.Events.Starved()
 			}

@@ -82,7 +82,7 @@ type Op struct {
 
 	state  opState
 	end    error  // what Err will be
-	ended  bool   // CloseSock, Cancel: has been asked of the kernel
+	stop   error  // uring: what to end with once the kernel lets go
 	moved  int    // bytes sent or filled so far
 	slot   uint32 // uring: index in the loop's table
 	parts  int    // uring: completions of the kernel still to come
@@ -107,7 +107,7 @@ const (
 // reset clears the results before a run.
 func (op *Op) reset() {
 	op.N, op.Err, op.More, op.Buf, op.Accepted = 0, nil, false, Buf{}, nil
-	op.moved, op.ended, op.parts, op.waiter = 0, false, 0, nil
+	op.moved, op.parts, op.waiter = 0, 0, nil
 }
 
 // total is how many bytes op moves when nothing goes wrong.

@@ -94,9 +94,8 @@ type Sock struct {
 
 	// epoll: what is known of the descriptor.
 	readable, writable, hup bool
-	inEpoll, starved        bool
+	inEpoll                 bool
 	slot                    int32
-	inFlight                int // uring: kernel operations that hold the descriptor
 
 	queued   bool  // in the loop's list of sockets to serve
 	nextWork *Sock // in that list

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build giouring
+
+package netpoll
+
+import (
+	"fmt"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/samsa-broker/samsa/netpoll/ring"
+)
+
+const (
+	uringSubmissions = 2048
+	uringCompletions = 16384
+	uringGroup       = 0 // the one buffer group
+)
+
+// What a completion is about: the top byte of its user data. Below it come 24
+// bits of generation and 32 bits of slot.
+const (
+	aboutOp uint64 = (iota + 1) << 56
+	aboutWake
+	aboutTimer
+	aboutNothing
+)
+
+// uringLoop asks the kernel for completions. Everything submitted in a turn goes
+// in one call, which also waits.
+type uringLoop struct {
+	core
+	ring    *ring.Ring
+	buffers *ring.Buffers
+	arena   *arena
+	lent    int // buffers that callers hold
+
+	wakeFd  int
+	timerAt int64         // when the kernel's timer fires; 0: not armed
+	timer   unix.Timespec // what it is armed with; the kernel copies it when it is submitted
+	idle    bool          // the last wait was long: wait like everybody else
+
+	slots   []uringSlot
+	free    []uint32
+	early   []ring.CQE // taken from a full completion queue before their time
+	starved opList     // receives that found no buffer
+	work    workList   // sockets whose SendFile goes on this turn
+	budget  int        // bytes that SendFile may still move this turn
+	scratch []byte     // bytes of a FileAt on their way
+}
+
+// uringSlot names an operation towards the kernel. A slot is reused under
+// another generation, so a completion that comes late finds nobody.
+type uringSlot struct {
+	op  *Op
+	gen uint32
+}
+
+func openUring(o Options) (Loop, *Refusal) {
+	l := &uringLoop{wakeFd: -1, idle: true}
+	l.init("uring", o, l)
+	l.locks = true
+	l.files = newWorkers(&l.core)
+	if no := l.open(); no != nil {
+		l.destroy()
+		return nil, no
+	}
+	return l, nil
+}
+
+func (l *uringLoop) open() *Refusal {
+	if no := uringForbidden(); no != nil {
+		return no
+	}
+	var err error
+	if l.ring, err = ring.New(uringSubmissions, uringCompletions); err != nil {
+		return uringRefusal(err)
+	}
+	if err = l.ring.Require(ring.OpPollAdd, ring.OpSendmsg, ring.OpTimeout, ring.OpTimeoutRemove, ring.OpAccept,
+		ring.OpAsyncCancel, ring.OpRead, ring.OpWrite, ring.OpSend, ring.OpRecv); err != nil {
+		return uringRefusal(err)
+	}
+	if l.arena, err = newArena(l.opts.RecvBuffers, false); err != nil {
+		return uringRefusal(err)
+	}
+	if l.buffers, err = l.ring.NewBuffers(uringGroup, l.opts.RecvBuffers); err != nil {
+		return uringRefusal(err)
+	}
+	for i := range l.opts.RecvBuffers {
+		l.buffers.Add(uint16(i), l.arena.at(uint32(i)))
+	}
+	if l.wakeFd, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		return uringRefusal(err)
+	}
+	return nil
+}
+
+// prepare makes this thread the ring's owner.
+func (l *uringLoop) prepare() error {
+	if err := l.ring.Start(); err != nil {
+		return err
+	}
+	if err := l.ring.LimitWorkers(uint32(l.opts.Workers), uint32(l.opts.Workers)); err != nil {
+		return err
+	}
+	l.watchWake()
+	return nil
+}
+
+func (l *uringLoop) destroy() {
+	l.files.close()
+	if l.ring != nil {
+		l.ring.Close()
+	}
+	if l.wakeFd >= 0 {
+		unix.Close(l.wakeFd)
+	}
+	if l.outstanding() > 0 {
+		return // the kernel may yet write into our memory: leave it to the process
+	}
+	if l.buffers != nil {
+		l.buffers.Close()
+	}
+	if l.arena != nil {
+		l.arena.close()
+	}
+}
+
+func (l *uringLoop) outstanding() int { return len(l.slots) - len(l.free) + l.files.running }
+
+func (l *uringLoop) wake() {
+	one := uint64(1)
+	_, _, _ = syscall.RawSyscall(unix.SYS_WRITE, uintptr(l.wakeFd), uintptr(unsafe.Pointer(&one)), 8)
+}
+
+// watchWake asks for a completion at each write to the wake-up descriptor. The
+// poll reports the writes themselves, so nobody reads the count.
+func (l *uringLoop) watchWake() {
+	e := l.entry()
+	e.OpCode, e.Fd, e.OpcodeFlags, e.Len = ring.OpPollAdd, int32(l.wakeFd), unix.EPOLLIN, ring.PollMultishot
+	e.UserData = aboutWake
+}
+
+// entry is a zeroed submission entry. When the queue is full it is submitted
+// first; completions that would stand in the way of that are set aside.
+func (l *uringLoop) entry() *ring.SQE {
+	for range 1000 {
+		if e := l.ring.Next(); e != nil {
+			return e
+		}
+		for l.ring.Ready() > 0 {
+			l.early = append(l.early, l.ring.Take())
+		}
+		l.entered(l.ring.Enter(0, true))
+	}
+	panic("FATAL: netpoll: the kernel takes no submissions")
+}
+
+// entered looks at how a call to the kernel ended. A signal, or no room for a
+// moment, is as good as a wake-up; anything else is our mistake.
+func (l *uringLoop) entered(e syscall.Errno) {
+	switch e {
+	case 0, unix.EINTR, unix.EAGAIN, unix.EBUSY, unix.ETIME, unix.ENOMEM:
+	default:
+		panic(fmt.Sprintf("BUG: netpoll: io_uring_enter: %v", e))
+	}
+}
+
+// wait submits the turn's entries and reaps. While traffic is dense it blocks in
+// a raw system call, which keeps this thread's processor; the scheduler's signal
+// ends such a wait after 10 ms, and then the loop is idle and waits like
+// everybody else, until wake-ups come less than a millisecond apart.
+func (l *uringLoop) wait(block bool) {
+	switch {
+	case !block || len(l.early) > 0:
+		l.entered(l.ring.Enter(0, true))
+	case !l.idle:
+		l.armKernelTimer()
+		l.entered(l.ring.Enter(1, true))
+		l.idle = l.ring.Ready() == 0
+	default:
+		l.armKernelTimer()
+		before := monotonic()
+		l.entered(l.ring.Enter(1, false))
+		l.idle = l.ring.Ready() == 0 || monotonic()-before >= 1e6
+	}
+	for i := range l.early {
+		l.completed(l.early[i])
+	}
+	l.early = l.early[:0]
+	for n := l.ring.Ready(); n > 0 && l.ring.Ready() > 0; n-- {
+		l.completed(l.ring.Take())
+	}
+}
+
+// armKernelTimer sets the kernel's timer if something is due before it fires.
+// One that fires too early, because its timer was disarmed, only costs a turn.
+func (l *uringLoop) armKernelTimer() {
+	due, any := l.wheel.due()
+	if !any || (l.timerAt != 0 && l.timerAt <= due) {
+		return
+	}
+	l.timer = unix.NsecToTimespec(max(due-monotonic(), 1))
+	e := l.entry()
+	if l.timerAt == 0 {
+		e.OpCode, e.Fd, e.Len, e.UserData = ring.OpTimeout, -1, 1, aboutTimer
+		e.Addr = uint64(uintptr(unsafe.Pointer(&l.timer)))
+	} else {
+		e.OpCode, e.Fd, e.OpcodeFlags, e.UserData = ring.OpTimeoutRemove, -1, ring.TimeoutUpdate, aboutNothing
+		e.Addr = aboutTimer
+		e.Off = uint64(uintptr(unsafe.Pointer(&l.timer)))
+	}
+	l.timerAt = due
+}
+
+// completed finds out what a completion is about.
+func (l *uringLoop) completed(c ring.CQE) {
+	switch c.UserData & (0xff << 56) {
+	case aboutWake:
+		if c.Flags&ring.DoneMore == 0 && !l.ending {
+			l.watchWake()
+		}
+	case aboutTimer:
+		l.timerAt = 0
+	case aboutOp:
+		slot, gen := uint32(c.UserData), uint32(c.UserData>>32)&0xffffff
+		if int(slot) >= len(l.slots) || l.slots[slot].gen != gen || l.slots[slot].op == nil {
+			l.dropped(c)
+			return
+		}
+		op := l.slots[slot].op
+		if c.Flags&ring.DoneMore == 0 {
+			op.parts--
+		}
+		l.advance(op, c)
+	}
+}
+
+// dropped gives back what a completion for nobody brought.
+func (l *uringLoop) dropped(c ring.CQE) {
+	if c.Flags&ring.DoneBuffer != 0 {
+		id := c.Flags >> ring.DoneBufferShift
+		l.buffers.Add(uint16(id), l.arena.at(id))
+	}
+	if l.opts.Events.Dropped != nil {
+		l.opts.Events.Dropped(c.UserData)
+	}
+}
+
+// enlist gives op a slot until vacate.
+func (l *uringLoop) enlist(op *Op) {
+	if n := len(l.free); n > 0 {
+		op.slot = l.free[n-1]
+		l.free = l.free[:n-1]
+		l.slots[op.slot].op = op
+		return
+	}
+	op.slot = uint32(len(l.slots))
+	l.slots = append(l.slots, uringSlot{op: op})
+}
+
+func (l *uringLoop) vacate(op *Op) {
+	s := &l.slots[op.slot]
+	s.op = nil
+	s.gen = (s.gen + 1) & 0xffffff
+	l.free = append(l.free, op.slot)
+}
+
+// ask is a submission entry in the name of op.
+func (l *uringLoop) ask(op *Op, opcode uint8, fd int32) *ring.SQE {
+	e := l.entry()
+	e.OpCode, e.Fd = opcode, fd
+	e.UserData = aboutOp | uint64(l.slots[op.slot].gen)<<32 | uint64(op.slot)
+	op.parts++
+	return e
+}
+
+// withdraw asks the kernel to end what it does for op.
+func (l *uringLoop) withdraw(op *Op) {
+	e := l.entry()
+	e.OpCode, e.Fd, e.UserData = ring.OpAsyncCancel, -1, aboutNothing
+	e.Addr = aboutOp | uint64(l.slots[op.slot].gen)<<32 | uint64(op.slot)
+}
+
+// turn lets sendfile move its bytes and re-arms receives that found no buffer.
+func (l *uringLoop) turn() (again bool) {
+	l.budget = l.opts.TurnBytes
+	for n := l.work.n; n > 0; n-- {
+		s := l.work.pop()
+		if op := s.sends.head; op != nil && op.Kind == SendFile && op.state == opActive && op.parts == 0 {
+			l.sendFile(s, op)
+		}
+	}
+	for n := min(l.starved.n, l.opts.RecvBuffers-l.lent); n > 0; n-- {
+		l.receive(l.starved.pop())
+	}
+	return l.work.n > 0
+}
+
+// recycle gives a buffer back to the kernel.
+func (l *uringLoop) recycle(b Buf) {
+	i := l.arena.back(b)
+	l.lent--
+	l.buffers.Add(uint16(i), l.arena.at(i))
+}
