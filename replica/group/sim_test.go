@@ -139,7 +139,7 @@ func (s *sim) run(steps int) {
 		if s.rnd.IntN(150) == 0 {
 			s.reload()
 		}
-		s.audit()
+		auditBooks(s.m, s.failf)
 	}
 	s.step(Resigned{})
 	if len(s.asked) > 0 {
@@ -412,38 +412,40 @@ func (s *sim) commit(p *peer) {
 	})
 }
 
-// audit checks the machine's books.
-func (s *sim) audit() {
-	for _, g := range s.m.groups {
+// auditBooks checks what a machine keeps count of.
+func auditBooks(m *Machine, failf func(string, ...any)) {
+	for _, g := range m.groups {
 		awaiting, unsynced, offers := 0, 0, map[string]int{}
-		for _, m := range g.members {
-			if m.join.waits {
+		for _, mb := range g.members {
+			if mb.join.waits {
 				awaiting++
 			}
-			if m.unsynced {
+			if mb.unsynced {
 				unsynced++
 			}
-			for _, p := range m.protocols {
-				offers[p.Name]++
+			for i, p := range mb.protocols {
+				if !slices.ContainsFunc(mb.protocols[:i], func(q Protocol) bool { return q.Name == p.Name }) {
+					offers[p.Name]++
+				}
 			}
-			if g.byID[m.id] != m || m.instance != nil && g.static[*m.instance] != m {
-				s.failf("%s: member %s is not where it should be", g.id, m.id)
+			if g.byID[mb.id] != mb || mb.instance != nil && g.static[*mb.instance] != mb {
+				failf("%s: member %s is not where it should be", g.id, mb.id)
 			}
-			if m.session.index == 0 && !m.join.waits && !m.sync.waits {
-				s.failf("%s: member %s can never expire", g.id, m.id)
+			if mb.session.index == 0 && !mb.join.waits && !mb.sync.waits {
+				failf("%s: member %s can never expire", g.id, mb.id)
 			}
 		}
 		if awaiting != g.awaiting || unsynced != g.unsynced || len(g.byID) != len(g.members) {
-			s.failf("%s: %d await, %d counted; %d unsynced, %d counted", g.id, awaiting, g.awaiting, unsynced, g.unsynced)
+			failf("%s: %d await, %d counted; %d unsynced, %d counted", g.id, awaiting, g.awaiting, unsynced, g.unsynced)
 		}
 		if fmt.Sprint(offers) != fmt.Sprint(g.supported) {
-			s.failf("%s: offers %v, counted %v", g.id, offers, g.supported)
+			failf("%s: offers %v, counted %v", g.id, offers, g.supported)
 		}
 		if g.state == PreparingRebalance && g.joinTimer.index == 0 {
-			s.failf("%s waits for joins without end", g.id)
+			failf("%s waits for joins without end", g.id)
 		}
 		if len(g.members) > 0 && g.leader == "" || len(g.members) == 0 && g.leader != "" {
-			s.failf("%s: %d members led by %q", g.id, len(g.members), g.leader)
+			failf("%s: %d members led by %q", g.id, len(g.members), g.leader)
 		}
 	}
 }
