@@ -5,6 +5,7 @@ package embedded
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -97,6 +98,11 @@ func Open(o Options) (*Edge, error) {
 	if f := o.Defaults.ReplicationFactor; f > 1 {
 		o.Defaults.ReplicationFactor = 1
 		say(o.Events, "default.replication.factor=%d is taken as 1: this broker stands alone", f)
+	}
+	o.Internal = maps.Clone(o.Internal)
+	for name, t := range o.Internal {
+		t.ReplicationFactor = min(t.ReplicationFactor, 1)
+		o.Internal[name] = t
 	}
 	e := &Edge{runner: runner{o: o, machine: controller.NewMachine(), topics: map[string]*stored{}}}
 	path, err := find(o.Dirs)

@@ -125,7 +125,7 @@ func testOptions(dirs ...string) Options {
 			{Listener: "INTERNAL", Host: "10.0.0.1", Port: 9093, Protocol: "SSL"},
 			{Listener: "PLAINTEXT", Host: "localhost", Port: 9092, Protocol: "PLAINTEXT"}}},
 		Defaults: controller.Defaults{Partitions: 2, ReplicationFactor: 1},
-		Internal: map[string]meta.NewTopic{meta.OffsetsTopic: {Partitions: 3, ReplicationFactor: 1, Config: map[string]string{"cleanup.policy": "compact"}}},
+		Internal: map[string]meta.NewTopic{meta.OffsetsTopic: {Partitions: 3, ReplicationFactor: 3, Config: map[string]string{"cleanup.policy": "compact"}}},
 		Now:      func() time.Time { return time.UnixMilli(1_700_000_000_000) },
 	}
 }
