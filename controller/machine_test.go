@@ -13,7 +13,7 @@ import (
 	"github.com/samsa-broker/samsa/controller/meta"
 )
 
-// The scripts in testdata tell the machine what happened and show what it
+// The scripts in testdata/machine tell the machine what happened and show what it
 // wants done. Commands:
 //
 //	load epoch=N [live=1,2]          then lines: TOPIC [deleting], and below each
@@ -21,7 +21,7 @@ import (
 //	step EVENT …                     see event
 //	topics                           what clients may see
 func TestMachine(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/machine", func(t *testing.T, path string) {
 		m := NewMachine()
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			switch d.Cmd {
