@@ -78,13 +78,15 @@ func (s *Scratch) zstdCompress(dst, src []byte, level int) ([]byte, error) {
 }
 
 const (
-	zstdMaxWindow = 1 << 27   // what zstd's own readers accept
-	zstdMaxBlock  = 128 << 10 // what a block of three bytes may grow to
+	zstdMaxWindow = 1 << 27           // what zstd's own readers accept
+	zstdMaxBlock  = 128 << 10         // what a block of three bytes may grow to
+	zstdSlack     = zstdMaxBlock + 64 // with this much room a block never fails for lack of it
 )
 
 // zstdDecompress decodes into memory that the decoder may not grow: a frame
-// that needs more than is there is started again with twice the room, as long
-// as its blocks could really fill that.
+// that comes near its end is started again with twice the room, as long as its
+// blocks could really fill that. The decoder's errors count only while there
+// was room: near the end it calls good blocks broken.
 func (s *Scratch) zstdDecompress(dst, src []byte, limit int) ([]byte, error) {
 	if s.zstdIn == nil {
 		r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
@@ -100,18 +102,20 @@ func (s *Scratch) zstdDecompress(dst, src []byte, limit int) ([]byte, error) {
 	}
 	start, size := len(dst), min(most, max(4*len(src), 4096))
 	for {
-		dst = room(dst, size)
-		out, err := s.zstdIn.DecodeAll(src, dst[:start:min(cap(dst), start+most)])
+		dst = room(dst, size+zstdSlack)
+		out, err := s.zstdIn.DecodeAll(src, dst[:start:start+size+zstdSlack])
+		got := len(out) - start
+		full := errors.Is(err, zstd.ErrDecoderSizeExceeded)
 		switch {
+		case got > limit, full && size == most && most == limit:
+			return dst[:start], tooLarge(CodecZstd, limit)
 		case err == nil:
 			return out, nil
-		case !errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		case !full && got <= size:
 			return dst[:start], codecCorrupt(CodecZstd, err)
-		case cap(dst)-start >= most && most < limit:
-			return dst[:start], codecCorrupt(CodecZstd, "claims more than its blocks can hold")
-		case cap(dst)-start >= most:
-			return dst[:start], tooLarge(CodecZstd, limit)
+		case size == most:
+			return dst[:start], codecCorrupt(CodecZstd, "more than its blocks can hold")
 		}
-		size = min(most, 2*(cap(dst)-start))
+		size = min(most, 2*size)
 	}
 }
