@@ -126,7 +126,7 @@ func Check(b Batch, rules Rules, scratch *Scratch) (Batch, Info, error) {
 	}
 	info.Rewritten = !dense || target != b.Codec()
 	switch {
-	case !dense:
+	case !dense, info.Rewritten && b.LogAppendTime(): // the append time becomes the records' own
 		b, err = scratch.rebuild(b, records, target, rules.Level)
 	case info.Rewritten:
 		b, err = scratch.recompress(b, records, target, rules.Level)

@@ -265,6 +265,26 @@ func TestCheckRecompresses(t *testing.T) {
 	}
 }
 
+// A batch that claims log append time on a topic with create time is taken, as
+// Kafka takes it: a rewritten one carries that time in every record.
+func TestCheckFoldsForeignAppendTime(t *testing.T) {
+	b := build(t, 3, func(h *Header) { h.AppendTime = now + 9 })
+	rule := rules()
+	rule.TargetCodec = CodecGzip
+	got, info, err := Check(b, rule, nil)
+	if err != nil || got.LogAppendTime() || got.MaxTimestamp() != now+9 || info.MaxTimestamp != now+9 {
+		t.Fatal(err, info)
+	}
+	if err := Walk(got, nil, func(r *Record) error {
+		if r.Timestamp != now+9 {
+			return fmt.Errorf("record at %d", r.Timestamp)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Offset deltas that old clients got wrong are made dense, as Kafka does.
 func TestCheckMakesOffsetsDense(t *testing.T) {
 	records := append(rawRecord(0, 0, 4, 1, 2, 'a', 0), rawRecord(0, 2, 4, 1, 2, 'b', 0)...)
