@@ -36,7 +36,8 @@ type AppendRequest struct {
 	set     *Set
 	pending atomic.Int32 // parts not answered, +1 while placing, +1 for each part's expiry under way; 0: Done is posted
 	room    reservation
-	waiting atomic.Bool // not yet placed: Expire has nothing to do
+	placed  bool // Expire may be called; Home's goroutine only, like expired
+	expired bool // and has been: its operations may still be queued
 }
 
 // AppendPart is one partition's share of an AppendRequest.
@@ -66,7 +67,7 @@ type AppendPart struct {
 func (s *Set) Append(r *AppendRequest) {
 	r.set = s
 	r.pending.Store(int32(len(r.Parts)) + 1)
-	r.waiting.Store(true)
+	r.placed, r.expired = false, false
 	for i := range r.Parts {
 		part := &r.Parts[i]
 		part.req = r
@@ -87,7 +88,7 @@ func (s *Set) Append(r *AppendRequest) {
 // watermark does not cover yet answer ErrTimedOut, and Done follows. Call it on
 // r.Home's goroutine, between Placed and Done; at any other time, it does nothing.
 func (r *AppendRequest) Expire() {
-	if r.waiting.Load() {
+	if !r.placed || r.expired {
 		return
 	}
 	n := int32(len(r.Parts))
@@ -100,6 +101,7 @@ func (r *AppendRequest) Expire() {
 			break
 		}
 	}
+	r.expired = true
 	for i := range r.Parts {
 		part := &r.Parts[i]
 		if part.Partition == nil {
@@ -114,7 +116,7 @@ func (r *AppendRequest) Expire() {
 // place queues every part, says so, and then drains the partitions whose turn
 // it took: Placed goes first, so that it is never later than Done.
 func (r *AppendRequest) place() {
-	r.waiting.Store(false)
+	r.placed = true
 	for i := range r.Parts {
 		if p := r.Parts[i].Partition; p != nil {
 			r.Parts[i].entry.taken = p.queue.push(&r.Parts[i].entry.node)

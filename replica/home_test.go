@@ -3,6 +3,7 @@
 package replica
 
 import (
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -67,20 +68,56 @@ func (l *loop) call(f func()) {
 }
 
 // inbox is a Home that runs nothing until told to.
-type inbox struct{ tasks []Task }
+type inbox struct {
+	mu    sync.Mutex
+	tasks []Task
+	first int
+}
 
-func (h *inbox) Post(t Task) { h.tasks = append(h.tasks, t) }
+func (h *inbox) Post(t Task) {
+	h.mu.Lock()
+	h.tasks = append(h.tasks, t)
+	h.mu.Unlock()
+}
 
-func (h *inbox) drain() (n int) {
-	for len(h.tasks) > 0 {
-		tasks := h.tasks
-		h.tasks = nil
-		for _, t := range tasks {
-			t.Run()
-			n++
+// drain runs what was posted, and what that posts; never two at a time.
+func (h *inbox) drain() {
+	for {
+		h.mu.Lock()
+		if h.first == len(h.tasks) {
+			h.tasks, h.first = h.tasks[:0], 0
+			h.mu.Unlock()
+			return
+		}
+		t := h.tasks[h.first]
+		h.first++
+		h.mu.Unlock()
+		t.Run()
+	}
+}
+
+// drainUntil stands in for the goroutine of a loop.
+func (h *inbox) drainUntil(closed <-chan struct{}) {
+	for {
+		select {
+		case <-closed:
+			return
+		default:
+			h.drain()
+			runtime.Gosched()
 		}
 	}
-	return n
+}
+
+// until drains until something has come true.
+func (h *inbox) until(t testing.TB, what string, true func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !true(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s did not come within 20 s", what)
+		}
+		h.drain()
+	}
 }
 
 // within waits for something that must happen.

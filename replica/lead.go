@@ -57,7 +57,7 @@ func NewSet(o Options) *Set {
 			if other, ok := s.known[id]; ok {
 				s.doubles = append(s.doubles, fmt.Errorf("replica: %v stands in both %s and %s", id, o.Dirs[other.place].Path(), d.Path()))
 			}
-			s.known[id] = located{place: i, found: f}
+			s.known[id] = located{place: i, source: source{found: f}}
 		}
 		d.SetHighWatermarks(func() map[dir.Partition]int64 { return s.watermarks(d) })
 	}
@@ -177,7 +177,7 @@ func (s *Set) Lead(l Leadership) error {
 			return fmt.Errorf("%w: the log of %v has %v, not %v", ErrInconsistentTopic, l.ID, id, l.Topic)
 		}
 		p.dir, p.place = s.o.Dirs[at.place], at.place
-		p.source = source{log: at.log, found: at.found}
+		p.source = at.source
 		return s.publish(p)
 	}
 	place, err := s.chooseDir()
@@ -185,6 +185,7 @@ func (s *Set) Lead(l Leadership) error {
 		return fmt.Errorf("%w: %v", err, l.ID)
 	}
 	p.dir, p.place = s.o.Dirs[place], place
+	p.source.found = dir.Found{Topic: l.ID.Topic, Partition: l.ID.Index, ID: l.Topic, Name: l.ID.String(), Known: true}
 	log, err := p.dir.Create(l.Topic, l.ID.Topic, l.ID.Index, l.Config)
 	if err == nil {
 		p.queue.hold()
@@ -247,11 +248,20 @@ func (s *Set) chooseDir() (place int, err error) {
 		return 0, fmt.Errorf("%w: no log directory is online", ErrStorage)
 	}
 	return slices.MinFunc(online, func(a, b int) int {
-		if c := cmp.Compare(count[a], count[b]); c != 0 || s.o.Free == nil {
+		if c := cmp.Compare(count[a], count[b]); c != 0 {
 			return c
 		}
-		return cmp.Compare(s.o.Free(s.o.Dirs[b]), s.o.Free(s.o.Dirs[a]))
+		return cmp.Compare(free(s.o.Dirs[b]), free(s.o.Dirs[a]))
 	}), nil
+}
+
+// free is the bytes free in a directory, 0 when it does not say.
+func free(d *dir.Dir) int64 {
+	n, _, err := d.Usage()
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // leadAgain gives a partition that is led already a newer epoch.
@@ -314,8 +324,7 @@ func (s *Set) Stop(id meta.Partition, remove bool) error {
 	err := p.stop(&stopOp{err: errLeft(remove), remove: remove})
 	if err == nil && !remove { // its log may be led again
 		s.mu.Lock()
-		s.known[id] = located{place: p.place, found: dir.Found{
-			Topic: id.Topic, Partition: id.Index, ID: p.topicID, Name: id.String(), Known: true}}
+		s.known[id] = located{place: p.place, source: p.source}
 		s.mu.Unlock()
 	}
 	s.o.Events.stopped(id, remove)
@@ -363,6 +372,6 @@ func (s *Set) Close() {
 	s.closed = true
 	s.mu.Unlock()
 	for _, p := range s.Partitions() {
-		_ = p.stop(&stopOp{err: ErrClosed, keep: true}) // with keep there is nothing that fails
+		_ = p.stop(&stopOp{err: ErrClosed}) // nothing is removed, so nothing fails
 	}
 }

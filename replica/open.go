@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/samsa-broker/samsa/controller/meta"
 	"github.com/samsa-broker/samsa/engine"
 	"github.com/samsa-broker/samsa/engine/dir"
 )
@@ -14,8 +15,19 @@ import (
 // source is where a partition's log comes from when it is first needed: loaded
 // already, or still to be loaded.
 type source struct {
-	log   *dir.Log
 	found dir.Found
+	log   *dir.Log
+	ear   *ear // log's; nil when nobody has led it yet
+}
+
+// ear hears a log for whoever leads it: a log has one for its life, the
+// partition in it may change.
+type ear struct{ p atomic.Pointer[Partition] }
+
+func (e *ear) heard() {
+	if p := e.p.Load(); p != nil {
+		p.onDurable()
+	}
 }
 
 // openOp makes the turn open the log; there is one per partition.
@@ -41,6 +53,9 @@ func (t *Turn) open() {
 	if log == nil {
 		log, err = p.dir.Load(p.source.found, p.config.Load())
 	}
+	if err == nil && meta.TopicID(log.ID()).IsZero() && !p.topicID.IsZero() {
+		err = log.SetID(p.topicID) // adopted from a Kafka that knew no topic ids
+	}
 	if err == nil {
 		err = t.attach(log)
 		t.shaken = true // whoever waited for the opening looks again
@@ -54,13 +69,17 @@ func (t *Turn) open() {
 // has the turn, or is alone with p, and may wait for the disk.
 func (t *Turn) attach(log *dir.Log) error {
 	p := t.p
-	p.source = source{}
 	lead := *p.lead.Load()
 	if err := log.BeginEpoch(lead.epoch); err != nil {
 		return err
 	}
 	log.SetConfig(p.config.Load())
-	log.OnDurable = p.onDurable
+	if p.source.ear == nil {
+		p.source.ear = &ear{}
+		log.OnDurable = p.source.ear.heard
+	}
+	p.source.log = log
+	p.source.ear.p.Store(p)
 	lead.start = log.End()
 	p.lead.Store(&lead)
 	t.durable = log.DurableEnd()
@@ -138,7 +157,6 @@ type stopOp struct {
 	node
 	err    error // what later operations get
 	remove bool  // the log goes too
-	keep   bool  // the log stays open: its directory closes it
 	done   chan error
 }
 
@@ -150,19 +168,14 @@ func (o *stopOp) step(t *Turn) {
 	t.leaving, t.shaken = o.err, true
 	p.down.Store(&o.err)
 	t.refuseWaiting(o.err)
-	log := p.log.Load()
-	if log == nil {
-		log = p.source.log // loaded by Start and never asked for
-	}
+	log := p.source.log
 	switch {
-	case o.keep, log == nil && !o.remove:
+	case !o.remove: // the directory closes it
 		o.done <- nil
 	case log == nil: // it could not be opened, so it cannot be removed
 		o.done <- broken
-	case o.remove:
-		t.park(func() { o.done <- p.dir.Remove(log) })
 	default:
-		t.park(func() { o.done <- log.Close(true) })
+		t.park(func() { o.done <- p.dir.Remove(log) })
 	}
 }
 

@@ -105,6 +105,9 @@ func (p *Partition) Err() error {
 	return nil
 }
 
+// Config is the settings in force.
+func (p *Partition) Config() *engine.Config { return p.config.Load() }
+
 // checkEpoch compares a caller's leader epoch with ours; -1 means it knows none.
 func (p *Partition) checkEpoch(theirs engine.Epoch) error {
 	switch ours := p.LeaderEpoch(); {

@@ -3,6 +3,7 @@
 package replica
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sync/atomic"
 
@@ -54,6 +55,7 @@ type ReadPart struct {
 	seen  engine.Offset // the limit of the last Read, what Watch compares with
 	epoch engine.Epoch  // the partition's leader epoch then
 	watch watch
+	head  [12]byte // of a batch: base offset and length
 }
 
 // Read fills r's results with what there is, and gives the sum of their bytes.
@@ -172,10 +174,31 @@ func (part *ReadPart) fill(r *ReadRequest, view *engine.View, limit engine.Offse
 	for i := range part.Spans {
 		part.Bytes += part.Spans[i].Len()
 	}
+	if !minOne && part.Bytes >= maxBytes {
+		if whole, err := part.startsWhole(); err != nil || !whole {
+			part.release()
+			part.Bytes = 0
+			return err
+		}
+	}
 	if r.ReadCommitted && part.Bytes > 0 {
 		part.Aborted, err = view.Aborted(part.Offset, limit, part.Aborted)
 	}
 	return err
+}
+
+// startsWhole tells whether the first batch is not cut by the limit: an answer
+// that another part has begun ends rather than with a piece of a batch alone.
+func (part *ReadPart) startsWhole() (bool, error) {
+	s := &part.Spans[0]
+	if s.Len() < len(part.head) {
+		return false, nil
+	}
+	if _, err := s.File().ReadAt(part.head[:], s.Off()); err != nil {
+		return false, fmt.Errorf("replica: read of %v: %w", part.Partition.id, err)
+	}
+	size := int64(len(part.head)) + int64(binary.BigEndian.Uint32(part.head[8:]))
+	return size <= int64(s.Len()), nil
 }
 
 // diverges looks whether the caller's last epoch ends where ours does.

@@ -21,8 +21,6 @@ type Options struct {
 	// Pool runs file work on a bounded number of goroutines. It must not block the caller.
 	Pool func(func())
 	Now  func() time.Time
-	// Free tells the bytes free in a directory, to choose among equals; may be nil.
-	Free func(d *dir.Dir) int64
 	// RetentionCheck is log.retention.check.interval.ms, 0 for Kafka's 5 minutes.
 	RetentionCheck time.Duration
 	Events         *Events
@@ -47,8 +45,7 @@ type Set struct {
 // located is a log that a directory holds and no Lead has claimed.
 type located struct {
 	place int // of the directory in Options.Dirs
-	found dir.Found
-	log   *dir.Log // when Start has loaded it
+	source
 }
 
 // Lookup finds a partition by topic name; nil when this broker has no replica

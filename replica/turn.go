@@ -69,9 +69,10 @@ func (p *Partition) release() {
 }
 
 // begin begins a stretch of the turn that the caller has: here, or on the
-// directory's writer while the directory is slow.
+// directory's writer while the directory is slow. A partition that was stopped
+// writes no more and may outlive its directory.
 func (t *Turn) begin() {
-	if t.p.dir.Slow() {
+	if t.leaving == nil && t.p.dir.Slow() {
 		t.p.dir.Go(t.drainAll)
 		return
 	}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package replica
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/samsa-broker/samsa/engine/vfs"
+)
+
+// flag is a Task that remembers that it ran.
+type flag struct{ ran int }
+
+func (f *flag) Run() { f.ran++ }
+
+// In steady state an append over three partitions and what completes it
+// allocates nothing, with the journal and without, nor does a read of what was
+// appended, nor a watch that is woken.
+func TestSteadyStateAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for _, kafka := range []bool{false, true} {
+		fs := vfs.OS()
+		home := &inbox{}
+		w := newWorld(t, worldOptions{fs: fs, root: t.TempDir(), homes: []Home{home}, kafka: kafka})
+		parts := []*Partition{w.lead(0), w.lead(1), w.lead(2)}
+		var placed, done, woken flag
+		a := &AppendRequest{Acks: AcksAll, Home: home, Placed: &placed, Done: &done}
+		r := &ReadRequest{MinBytes: 1, MaxBytes: 1 << 20, Replica: Consumer, Home: home, Wake: &woken}
+		for _, p := range parts {
+			a.Parts = append(a.Parts, AppendPart{Partition: p, Batches: newBatch(make([]byte, 300), make([]byte, 20))})
+			r.Parts = append(r.Parts, ReadPart{Partition: p, LeaderEpoch: 5, LastFetchedEpoch: -1, MaxBytes: 1 << 20})
+		}
+		until := func(f *flag, n int) {
+			for f.ran < n {
+				home.drain()
+				runtime.Gosched()
+			}
+		}
+		step := func() {
+			if w.set.Read(r) != 0 || !w.set.Watch(r) {
+				t.Fatal("something to read before the append")
+			}
+			n := done.ran + 1
+			w.set.Append(a)
+			until(&done, n)
+			until(&woken, n)
+			w.set.Unwatch(r)
+			for i := range r.Parts { // until every part is there
+				for r.Parts[i].Partition.HighWatermark() != r.Parts[i].Offset+2 {
+					home.drain()
+				}
+			}
+			if bytes := w.set.Read(r); bytes != 3*len(a.Parts[0].Batches) {
+				t.Fatalf("read %d bytes", bytes)
+			}
+			r.Release()
+			for i := range r.Parts {
+				if a.Parts[i].Err != nil || r.Parts[i].Err != nil || a.Parts[i].Base != r.Parts[i].Offset {
+					t.Fatal(a.Parts[i].Err, r.Parts[i].Err, a.Parts[i].Base)
+				}
+				r.Parts[i].Offset += 2
+			}
+		}
+		for range 500 { // let everything grow to its size
+			step()
+		}
+		if n := testing.AllocsPerRun(1000, step); n != 0 {
+			t.Errorf("kafka %v: %v allocations for an append, a read, a watch and a wake of 3 partitions", kafka, n)
+		}
+	}
+}
