@@ -45,13 +45,13 @@ func (l *Log) TruncateTo(end Offset) error {
 	if err := l.dropBehind(segs, at); err != nil {
 		return err
 	}
-	next, newEnd, err := segs[at].TruncateTo(int64(end), l.now())
-	if next == nil {
-		return l.fail("truncate", err)
-	}
-	l.end.Store(newEnd)
-	l.synced.Store(min(l.synced.Load(), newEnd))
-	l.setSegments(append(slices.Clone(segs[:at]), next))
+	newEnd := int64(end)
+	err := segs[at].TruncateTo(int64(end), l.now(), func(next *segment.Segment, end int64) {
+		newEnd = end
+		l.end.Store(end)
+		l.synced.Store(min(l.synced.Load(), end))
+		l.setSegments(append(slices.Clone(segs[:at]), next))
+	})
 	if err != nil {
 		return l.fail("truncate", err)
 	}
@@ -108,6 +108,7 @@ func (l *Log) Reset(start Offset) error {
 	l.start.Store(int64(start))
 	l.end.Store(int64(start))
 	l.synced.Store(int64(start))
+	l.view.Store(&View{log: l})
 	// Deleted first: the new segment may have the name of one of them.
 	if err := l.doomAll(old); err != nil {
 		return err

@@ -40,6 +40,9 @@ func (v *View) offsetForTime(ts int64) (Offset, int64, Epoch, error) {
 			continue
 		}
 		found, err := findTime(s, ts, start)
+		if err != nil && s.Gone() {
+			err = segment.ErrGone
+		}
 		if err != nil {
 			return -1, -1, -1, fmt.Errorf("search for time %d in segment %d: %w", ts, s.Base(), err)
 		}

@@ -111,12 +111,17 @@ func (v *View) read(dst []Span, from, limit Offset, maxBytes int, minOne bool) (
 		}
 		var err error
 		if last {
-			if upper, err = s.Upper(int64(limit)); err != nil {
-				return dst, err
-			}
+			upper, err = s.Upper(int64(limit))
 		}
-		span, n, err := readSegment(s, from, upper, maxBytes, minOne)
+		var span Span
+		var n int
+		if err == nil {
+			span, n, err = readSegment(s, from, upper, maxBytes, minOne)
+		}
 		if err != nil {
+			if s.Gone() {
+				err = segment.ErrGone
+			}
 			return dst, err
 		}
 		if n > 0 {

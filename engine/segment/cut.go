@@ -11,97 +11,107 @@ import (
 )
 
 // TruncateTo makes a segment that holds only the batches before end: the first
-// batch that ends at end or later goes, with all that follow. It answers the
-// segment that takes s's place; s is gone, though pins of it stay usable. The
-// offset behind the last batch kept is at most end; it is base of what was cut
-// if that began below end. The owner's, and no flush may run meanwhile.
-func (s *Segment) TruncateTo(end int64, now time.Time) (*Segment, int64, error) {
+// batch that ends at end or later goes, with all that follow. publish gets the
+// segment that takes s's place, before s is gone, with the offset behind its
+// last batch: end, or base of what was cut if that began below end. Pins of s
+// stay usable. The owner's, and no flush may run meanwhile.
+func (s *Segment) TruncateTo(end int64, now time.Time, publish func(next *Segment, end int64)) error {
 	if _, err := s.Ready(now); err != nil {
-		return nil, 0, err
+		return err
 	}
 	place, found, err := s.Locate(end)
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
 	size := s.size.Load()
 	if found {
 		size = place.Pos
 		end = min(end, place.Base)
 	}
-	keep, keepTimes, err := s.entriesBelow(end, size)
+	kept, err := s.entriesBelow(end, size)
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
 	if err := s.CutAborted(end); err != nil {
-		return nil, 0, err
+		return err
 	}
-	next := s.successor(size)
+	next := s.successor(size, kept)
+	publish(next, end)
+	if h := s.retire(); h != nil {
+		h.Unpin()
+	}
 	h, err := next.pinDirty()
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
 	defer h.Unpin()
 	if err := h.file.Truncate(size); err != nil {
-		return next, end, err
+		return err
 	}
-	if err := next.offsets.reset(next, IndexSuffix, keep); err != nil {
-		return next, end, err
+	if err := next.offsets.reset(next, IndexSuffix, kept.offsets); err != nil {
+		return err
 	}
-	if err := next.times.reset(next, TimeIndexSuffix, keepTimes); err != nil {
-		return next, end, err
+	if err := next.times.reset(next, TimeIndexSuffix, kept.times); err != nil {
+		return err
 	}
-	if err := next.loadTables(); err != nil {
-		return next, end, err
-	}
-	next.loaded.Store(true)
-	next.touch()
 	_, err = next.Ready(now)
-	return next, end, err
+	return err
+}
+
+// keptEntries is what of the indexes outlives a truncation.
+type keptEntries struct {
+	offsets, times     int
+	lastTS, lastOffset int64 // of the last time entry
 }
 
 // entriesBelow brings all index entries to their files and counts those that
 // speak of batches before end, which stand below size.
-func (s *Segment) entriesBelow(end, size int64) (offsets, times int, err error) {
+func (s *Segment) entriesBelow(end, size int64) (k keptEntries, err error) {
 	for i, suffix := range [...]string{IndexSuffix, TimeIndexSuffix} {
 		t := [...]*table{&s.offsets, &s.times}[i]
 		if err := t.spillTail(s, suffix, t.tail.Load()); err != nil {
-			return 0, 0, err
+			return k, err
 		}
 	}
 	rel := min(end-1-s.base, math.MaxInt32)
 	b, err := s.offsets.all(s, IndexSuffix)
 	if err != nil {
-		return 0, 0, err
+		return k, err
 	}
-	offsets = saneEntries(&s.offsets, b, rel, size)
+	k.offsets = saneEntries(&s.offsets, b, rel, size)
 	if b, err = s.times.all(s, TimeIndexSuffix); err != nil {
-		return 0, 0, err
+		return k, err
 	}
-	for ; (times+1)*timeIndexEntry <= len(b); times++ {
-		if int64(binary.BigEndian.Uint32(b[times*timeIndexEntry+8:])) > rel {
+	k.lastTS, k.lastOffset = -1, s.base
+	for ; (k.times+1)*timeIndexEntry <= len(b); k.times++ {
+		e := b[k.times*timeIndexEntry:]
+		at := int64(binary.BigEndian.Uint32(e[8:]))
+		if at > rel {
 			break
 		}
+		k.lastTS, k.lastOffset = s.times.key(e), s.base+at
 	}
-	return offsets, times, nil
+	return k, nil
 }
 
-// successor takes over the files of s, cut to size, and retires s.
-func (s *Segment) successor(size int64) *Segment {
+// successor shares the files of s, as they will be when cut to size.
+func (s *Segment) successor(size int64, k keptEntries) *Segment {
 	next := Existing(s.env, s.base, size, s.hasTxns.Load())
-	s.mu.Lock()
-	s.gone = true
-	next.handle.Store(s.handle.Load()) // with the segment's own pin
-	s.handle.Store(nil)
-	s.mu.Unlock()
+	if h := s.handle.Load(); h != nil && h.pin() {
+		next.handle.Store(h)
+		next.limit.opened(next)
+	}
 	next.offsets.file, s.offsets.file = s.offsets.file, nil
 	next.times.file, s.times.file = s.times.file, nil
+	next.offsets.tail.Store(&tail{first: k.offsets})
+	next.times.tail.Store(&tail{first: k.times})
+	next.lastTimeTS, next.maxTSOffset = k.lastTS, k.lastOffset
+	next.maxTS.Store(k.lastTS)
+	next.loaded.Store(true)
 	next.txnFile, s.txnFile = s.txnFile, nil
 	next.txns.Store(s.txns.Load())
-	next.createdMs, next.writes, next.unsynced = s.createdMs, s.writes, true
-	if next.handle.Load() != nil {
-		next.limit.opened(next)
-		next.limit.closed()
-	}
+	next.createdMs, next.writes = s.createdMs, s.writes
+	next.touch()
 	return next
 }
 

@@ -37,9 +37,6 @@ func (h *Handle) pin() bool {
 	}
 }
 
-// Pin takes another pin; the caller holds one already.
-func (h *Handle) Pin() { h.pins.Add(1) }
-
 // Unpin gives a pin back.
 func (h *Handle) Unpin() {
 	if h.pins.Add(-1) == 0 {

@@ -111,6 +111,14 @@ func (s *Segment) path(suffix string) string {
 // Base is the segment's first possible offset.
 func (s *Segment) Base() int64 { return s.base }
 
+// Gone tells whether the segment was deleted or replaced. An error that a
+// reader met in one that is gone may be of bytes that were cut under it.
+func (s *Segment) Gone() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gone
+}
+
 // Size is the bytes of batches that stand. For any goroutine.
 func (s *Segment) Size() int64 { return s.size.Load() }
 
