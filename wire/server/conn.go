@@ -162,6 +162,7 @@ func (c *conn) advance() {
 			c.takeFrames()
 			c.finished = c.finished || c.eof && len(c.pieces) == 0
 			c.startCalls()
+			c.flush()
 		}
 		if !c.again {
 			break
@@ -172,7 +173,6 @@ func (c *conn) advance() {
 		c.settle()
 		return
 	}
-	c.flush()
 	if c.finished && c.head == nil && !c.sending && !c.reading {
 		c.kill(c.why)
 		return

@@ -77,6 +77,7 @@ func (c *conn) gather() {
 	}
 	if len(c.bufs) == 0 {
 		c.popCovered()
+		c.again = true // there is room in the line
 		return
 	}
 	c.send()
