@@ -5,10 +5,11 @@ package server
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -54,8 +55,12 @@ func newRigLoops(t *testing.T, loops int, limits Limits, handlers ...api.Handler
 	}
 	s, err := New(Options{Loops: all, Handlers: handlers, Limits: limits, Events: Events{
 		Warn:   func(line string) { r.mu.Lock(); r.lines = append(r.lines, line); r.mu.Unlock() },
-		Opened: func(string, netipAddrPort) { r.mu.Lock(); r.opened++; r.mu.Unlock() },
-		Closed: func(_ string, _ netipAddrPort, why error) { r.mu.Lock(); r.closed = append(r.closed, why); r.mu.Unlock() },
+		Opened: func(string, netip.AddrPort) { r.mu.Lock(); r.opened++; r.mu.Unlock() },
+		Closed: func(_ string, _ netip.AddrPort, why error) {
+			r.mu.Lock()
+			r.closed = append(r.closed, why)
+			r.mu.Unlock()
+		},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +124,7 @@ func (r *rig) eventually(what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("never: %s", what)
 		}
-		runtimeGosched()
+		runtime.Gosched()
 	}
 }
 
@@ -251,5 +256,3 @@ func pattern(n int) []byte {
 	}
 	return b
 }
-
-var _ = fmt.Sprint
