@@ -507,7 +507,7 @@ func (twoDirs) LogDirs() []LogDir {
 	}
 	return []LogDir{
 		{Path: "/d1", Total: 100, Usable: 50, Replicas: []LogDirReplica{p("b", 1, 1), p("a", 0, 2), p("b", 0, 3)}},
-		{Path: "/d2", Err: fmt.Errorf("%w: gone", meta.ErrStorage), Total: -1, Usable: -1},
+		{Path: "/d2", Err: errors.New("gone"), Total: -1, Usable: -1},
 	}
 }
 

@@ -4,6 +4,7 @@ package api
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -48,7 +49,9 @@ func DescribeLogDirs(dirs logDirs) Handler {
 		for _, d := range dirs.LogDirs() {
 			out := kmsg.NewDescribeLogDirsResponseDir()
 			out.Dir, out.TotalBytes, out.UsableBytes = d.Path, d.Total, d.Usable
-			if out.ErrorCode, _ = verdict(d.Err); d.Err == nil {
+			if d.Err != nil {
+				out.ErrorCode, _ = verdict(fmt.Errorf("%w: %w", meta.ErrStorage, d.Err))
+			} else {
 				out.Topics = logDirTopics(d.Replicas, func(p meta.Partition) bool { return req.Topics == nil || wanted[p] })
 			}
 			resp.Dirs = append(resp.Dirs, out)
