@@ -190,7 +190,7 @@ func TestDeathAtEveryStep(t *testing.T) {
 
 // It also dies at every step of a start that has a death to repair.
 func TestDeathDuringRepair(t *testing.T) {
-	for first := 1; first < 60; first += 7 {
+	for first := 1; first < 60; first += 13 {
 		for second := 1; ; second++ {
 			w := newWorld(t)
 			w.disk.fault = &fault{at: first, err: errCrash}

@@ -35,6 +35,17 @@
 //	adopted/TOPIC    the topic was found on disk, nobody has set its config
 //	creating/TOPIC   u32: partitions from here on may not have a log yet
 //
+// # A start
+//
+// Open finds the store; its identity, the cluster id and the image of what is
+// stored are there from then on, so that log directories can be opened and logs
+// be loaded with their settings. Adopt compares the logs with the store; by
+// then it is known whether another broker ran (its clean-shutdown mark, or a log
+// that says so once loaded), and each log's last epoch where that matters: with
+// a new store, or after another broker. What Adopt says was being deleted is
+// removed, the directories replay their journals, and Start raises every leader
+// epoch and begins to lead.
+//
 // # Durability
 //
 // A decision, however many topics it is about, is one bbolt transaction, which
