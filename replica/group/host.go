@@ -39,8 +39,11 @@ func NewHost(o HostOptions) *Host { return &Host{o: o, shards: map[int32]*shard{
 
 // Lead takes over the groups of a partition that this broker now leads; they
 // are served once its log has been read. Leading again in a newer epoch
-// changes nothing.
+// changes nothing, and neither does nil: the partition has gone again already.
 func (h *Host) Lead(p *replica.Partition) {
+	if p == nil {
+		return
+	}
 	index := p.ID().Index
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"hash/crc32"
 	"reflect"
+	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -460,6 +463,38 @@ func TestHostLoading(t *testing.T) {
 	w.event()
 	if a := w.ask(commitOf("g", 1)).(*CommitAnswer); a.Errs[0] != nil {
 		t.Fatal(a.Errs[0])
+	}
+	w.close(true)
+}
+
+// A full disk refuses a commit, which is then not there; when there is room
+// again the group goes on.
+func TestHostDiskFull(t *testing.T) {
+	var full atomic.Bool
+	disk := vfs.Inject(vfs.NewMem(), func(op vfs.Op) error {
+		if full.Load() && op.Kind == vfs.OpWrite && strings.HasSuffix(op.Name, ".log") {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	w := newHostWorld(t, disk, 1, nil)
+	w.waitLoaded()
+	if a := w.ask(commitOf("g", 1)).(*CommitAnswer); a.Errs[0] != nil {
+		t.Fatal(a.Errs[0])
+	}
+	full.Store(true)
+	if a := w.ask(commitOf("g", 2)).(*CommitAnswer); !errors.Is(a.Errs[0], ErrNotCoordinator) {
+		t.Fatalf("a commit on a full disk: %v", a.Errs[0])
+	}
+	if got := w.fetch("g"); got != 1 {
+		t.Fatalf("after a refused commit the group is at %d", got)
+	}
+	full.Store(false)
+	if a := w.ask(commitOf("g", 3)).(*CommitAnswer); a.Errs[0] != nil {
+		t.Fatalf("a commit when there is room again: %v", a.Errs[0])
+	}
+	if got := w.fetch("g"); got != 3 {
+		t.Fatalf("the group is at %d", got)
 	}
 	w.close(true)
 }
