@@ -259,6 +259,28 @@ func TestTopic(t *testing.T) {
 	}
 }
 
+// A topic config either acts or is named.
+func TestTopicNotices(t *testing.T) {
+	own := map[string]string{}
+	want := 0
+	for _, k := range TopicKeys() {
+		own[k.Name] = k.Default
+		if k.Effect == Later || k.Effect == None {
+			want++
+		}
+	}
+	own["no.such"] = "x"
+	got := TopicNotices(own)
+	if len(got) != want+1 || want < 10 {
+		t.Fatalf("%d notices, want %d", len(got), want+1)
+	}
+	for _, n := range got {
+		if n.Why == "" || n.Key == "segment.bytes" {
+			t.Error(n)
+		}
+	}
+}
+
 // Every topic config with a broker key follows that key.
 func TestEveryTopicKeyInherits(t *testing.T) {
 	for _, k := range TopicKeys() {

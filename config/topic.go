@@ -66,6 +66,24 @@ func ValidateTopic(name, value string) error {
 	return err
 }
 
+// TopicNotices names the configs of a topic that are kept without having an
+// effect here, or yet, sorted by key.
+func TopicNotices(own map[string]string) []Notice {
+	var notices []Notice
+	for _, name := range names(own) {
+		key := topicIndex[name]
+		switch {
+		case key == nil:
+			notices = append(notices, stranger(name))
+		case key.Effect == Later:
+			notices = append(notices, Notice{Kind: NotYet, Key: name, Why: key.Why})
+		case key.Effect == None:
+			notices = append(notices, Notice{Kind: WithoutUse, Key: name, Why: key.Why})
+		}
+	}
+	return notices
+}
+
 // TopicDefaults are the configs of a topic that sets none.
 func (b *Broker) TopicDefaults() Topic { return b.resolve(nil) }
 
