@@ -21,7 +21,8 @@ type Flush struct {
 	segments   []*segment.Flush
 	owners     []*segment.Segment
 	snaps      []vfs.File
-	epochs     []epochEntry // nil: the file is good
+	epochs     []epochEntry
+	epochFile  bool // epochs must be written
 	names      bool
 	generation int
 	err        error // taking the picture failed
@@ -50,7 +51,7 @@ func (l *Log) Flush() *Flush {
 	f.names, l.namesDirty = l.namesDirty, false
 	if l.epochsDirty {
 		f.epochs, l.epochsDirty = *l.epochs.Load(), false
-		f.names = true
+		f.epochFile, f.names = true, true
 	}
 	return f
 }
@@ -82,7 +83,7 @@ func (f *Flush) Run() error {
 			return err
 		}
 	}
-	if f.epochs != nil {
+	if f.epochFile {
 		if err := l.writeEpochs(f.epochs); err != nil {
 			return err
 		}
@@ -120,7 +121,7 @@ func (l *Log) FlushDone(f *Flush, err error) error {
 	// Everything is still to be done, if the log lives.
 	l.newSnaps = append(f.snaps, l.newSnaps...)
 	l.namesDirty = l.namesDirty || f.names
-	l.epochsDirty = l.epochsDirty || f.epochs != nil
+	l.epochsDirty = l.epochsDirty || f.epochFile
 	if err == nil {
 		return nil
 	}

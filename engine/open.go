@@ -37,7 +37,7 @@ func Open(dir string, o Options) (*Log, error) {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
 	r.End, r.Took = l.End(), l.now().Sub(began)
-	if l.events.Recovered != nil && (!r.Clean || r.BytesRead > 0) {
+	if l.events.Recovered != nil && (!r.Clean || r.BytesRead > 0 || r.Reason != "") {
 		l.events.Recovered(dir, r)
 	}
 	return l, nil

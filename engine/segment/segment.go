@@ -170,8 +170,8 @@ func (s *Segment) loadTables() error {
 	if err != nil {
 		return insane(err)
 	}
-	if last != nil && lastTime == nil && timeZeros {
-		return errInsane // zeroed, not merely empty as that of messages without timestamps
+	if long := s.size.Load() > int64(s.env.Interval.Load()); long && (zeros && last == nil || timeZeros && lastTime == nil) {
+		return errInsane // zeroed, not merely empty
 	}
 	s.lastTimeTS, s.maxTSOffset = -1, s.base
 	s.maxTS.Store(-1)
