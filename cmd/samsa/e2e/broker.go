@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package e2e drives the built samsa binary as its users do: from outside, over
+// its sockets, its files and its signals.
+//
+// It imports none of the broker's rooms: a test that passes here passed against
+// the program that ships. Tests in this folder need nothing but Go; those that
+// need other software live in the folders below it and say what to install.
+//
+// The environment chooses what is tested: SAMSA_BIN names a binary (by default
+// one is built, with -race when the test has it), SAMSA_NETPOLL a backend,
+// SAMSA_LOOPS a number of loops.
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// ReadyWithin bounds the wait for the ready line; start-up itself is asserted
+// by the tests that measure it.
+const ReadyWithin = 60 * time.Second
+
+// Options says how a broker is started. The zero value is a broker on free
+// ports with a directory of its own.
+type Options struct {
+	Dir   string            // log.dirs; empty: a new temporary directory
+	Props map[string]string // keys laid over the test's own
+	Env   []string          // added to the environment
+	Addr  string            // host:port to listen on; empty: a free one
+}
+
+// Broker is one running samsa process.
+type Broker struct {
+	Addr  string // host:port of the client listener
+	Admin string // host:port of metrics and health
+	Dir   string // its log.dirs
+	Ready string // its ready line
+	Took  time.Duration
+
+	t       testing.TB
+	options Options
+	cmd     *exec.Cmd
+	log     *logBuffer
+	exited  chan error
+}
+
+// Start starts a broker and returns when it has printed its ready line. The
+// test's cleanup kills what is still running.
+func Start(t testing.TB, o Options) *Broker {
+	t.Helper()
+	b, err := Launch(t, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// Launch is Start for tests that expect a refusal: it returns the error, with
+// what the process printed, instead of failing the test.
+func Launch(t testing.TB, o Options) (*Broker, error) {
+	t.Helper()
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
+	if o.Addr == "" {
+		o.Addr = FreeAddr(t)
+	}
+	b := &Broker{Addr: o.Addr, Admin: FreeAddr(t), Dir: o.Dir, t: t, options: o, log: &logBuffer{}, exited: make(chan error, 1)}
+	b.cmd = exec.Command(Binary(t), append([]string{"start"}, b.overrides()...)...)
+	b.cmd.Env = append(os.Environ(), o.Env...)
+	b.cmd.Stderr = b.log
+	out, err := b.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	started := time.Now()
+	if err := b.cmd.Start(); err != nil {
+		return nil, err
+	}
+	t.Cleanup(b.Kill)
+	ready := make(chan string, 1)
+	go b.readStdout(out, ready)
+	select {
+	case line, ok := <-ready:
+		if !ok {
+			err := <-b.exited
+			b.exited <- err
+			return b, fmt.Errorf("samsa ended before it was ready: %v\n%s", err, b.log)
+		}
+		b.Ready, b.Took = line, time.Since(started)
+		return b, nil
+	case <-time.After(ReadyWithin):
+		b.Kill()
+		return b, fmt.Errorf("samsa was not ready within %v\n%s", ReadyWithin, b.log)
+	}
+}
+
+// overrides are the command line of the process: quick defaults for tests,
+// the environment's choices, then the test's own.
+func (b *Broker) overrides() []string {
+	props := map[string]string{
+		"listeners":                                "PLAINTEXT://" + b.Addr,
+		"log.dirs":                                 b.Dir,
+		"samsa.admin.listener":                     b.Admin,
+		"offsets.topic.num.partitions":             "5",
+		"group.initial.rebalance.delay.ms":         "0",
+		"log.segment.delete.delay.ms":              "1000",
+		"offsets.topic.replication.factor":         "1",
+		"transaction.state.log.min.isr":            "1",
+		"transaction.state.log.num.partitions":     "1",
+		"transaction.state.log.replication.factor": "1",
+	}
+	if backend := os.Getenv("SAMSA_NETPOLL"); backend != "" {
+		props["samsa.netpoll"] = backend
+	}
+	if loops := os.Getenv("SAMSA_LOOPS"); loops != "" {
+		props["samsa.event.loops"] = loops
+	}
+	for key, value := range b.options.Props {
+		props[key] = value
+	}
+	var args []string
+	for key, value := range props {
+		args = append(args, "--override="+key+"="+value)
+	}
+	sort.Strings(args)
+	return args
+}
+
+func (b *Broker) readStdout(out io.Reader, ready chan<- string) {
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		fmt.Fprintln(b.log, lines.Text())
+		if strings.HasPrefix(lines.Text(), "ready") {
+			ready <- lines.Text()
+		}
+	}
+	err := b.cmd.Wait()
+	b.exited <- err
+	close(ready)
+}
+
+// Kill ends the process with SIGKILL and waits for it.
+func (b *Broker) Kill() {
+	if b.cmd == nil || b.cmd.Process == nil {
+		return
+	}
+	_ = b.cmd.Process.Kill()
+	b.exited <- <-b.exited
+	if b.t.Failed() {
+		b.t.Logf("broker %s printed:\n%s", b.Addr, b.log)
+	}
+	b.cmd = nil
+}
+
+// Stop sends SIGTERM and waits for a clean end.
+func (b *Broker) Stop() {
+	b.t.Helper()
+	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		b.t.Fatalf("SIGTERM: %v", err)
+	}
+	select {
+	case err := <-b.exited:
+		b.exited <- err
+		if err != nil {
+			b.t.Fatalf("samsa did not stop cleanly: %v\n%s", err, b.log)
+		}
+		b.cmd = nil
+	case <-time.After(60 * time.Second):
+		b.t.Fatalf("samsa did not stop within 60 s\n%s", b.log)
+	}
+}
+
+// Again starts a broker on the same directory, address and options.
+func (b *Broker) Again() *Broker {
+	b.t.Helper()
+	o := b.options
+	o.Dir, o.Addr = b.Dir, b.Addr
+	return Start(b.t, o)
+}
+
+// PID is the process id.
+func (b *Broker) PID() int { return b.cmd.Process.Pid }
+
+// Exited reports whether the process has ended.
+func (b *Broker) Exited() bool { return len(b.exited) > 0 }
+
+// Log is everything the process has printed so far.
+func (b *Broker) Log() string { return b.log.String() }
+
+// Metric reads one sample from the metrics page; name may carry labels. It is
+// NaN-free: an absent sample is an error.
+func (b *Broker) Metric(name string) (float64, error) {
+	resp, err := http.Get("http://" + b.Admin + "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		if rest, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			return strconv.ParseFloat(rest, 64)
+		}
+	}
+	return 0, fmt.Errorf("no sample %q at %s/metrics", name, b.Admin)
+}
+
+var build struct {
+	once sync.Once
+	path string
+	err  error
+}
+
+// Binary is the samsa under test: SAMSA_BIN, or one built once for this process.
+func Binary(t testing.TB) string {
+	t.Helper()
+	build.once.Do(func() {
+		if build.path = os.Getenv("SAMSA_BIN"); build.path == "" {
+			build.path, build.err = compile()
+		}
+	})
+	if build.err != nil {
+		t.Fatal(build.err)
+	}
+	return build.path
+}
+
+// Main runs a package's tests and removes the binary that Binary built; call it
+// from TestMain.
+func Main(m *testing.M) int {
+	code := m.Run()
+	if os.Getenv("SAMSA_BIN") == "" && build.path != "" {
+		_ = os.RemoveAll(filepath.Dir(build.path))
+	}
+	return code
+}
+
+func compile() (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp("", "samsa-e2e-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "samsa")
+	args := []string{"build", "-tags", "giouring", "-ldflags=-checklinkname=0", "-o", path}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, "./cmd/samsa")...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build ./cmd/samsa: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// Root is the folder of go.mod.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, statErr := os.Stat(filepath.Join(dir, "go.mod")); statErr == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			err = errors.New("e2e: no go.mod above the working directory")
+		}
+		dir = parent
+	}
+	return "", err
+}
+
+// FreeAddr is a loopback address that nobody listens on now.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// logBuffer keeps what a process printed; safe for two writers and a reader.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Client is a franz-go client of the broker; the test's cleanup closes it.
+func Client(t testing.TB, addr string, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	c, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(addr),
+		kgo.MetadataMinAge(50 * time.Millisecond),
+		kgo.MetadataMaxAge(5 * time.Second),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }),
+	}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// CreateTopic creates a topic and waits until its leaders are known.
+func CreateTopic(t testing.TB, addr, topic string, partitions int32, configs map[string]string) {
+	t.Helper()
+	values := map[string]*string{}
+	for key, value := range configs {
+		values[key] = kadm.StringPtr(value)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	adm := kadm.NewClient(Client(t, addr))
+	resp, err := adm.CreateTopic(ctx, partitions, 1, values, topic)
+	if err != nil || resp.Err != nil {
+		t.Fatalf("create topic %s: %v %v %s", topic, err, resp.Err, resp.ErrMessage)
+	}
+}
+
+// Record is what a reader got at a place.
+type Record struct {
+	Offset    int64
+	Key       string
+	Value     string
+	Timestamp time.Time
+}
+
+// ReadAll reads a topic from its log start offsets to the high watermarks it
+// has at the call, by partition, in order.
+func ReadAll(t testing.TB, addr, topic string, opts ...kgo.Opt) map[int32][]Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 120*time.Second)
+	defer cancel()
+	adm := kadm.NewClient(Client(t, addr))
+	ends, err := adm.ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		t.Fatalf("end offsets of %s: %v", topic, err)
+	}
+	starts, err := adm.ListStartOffsets(ctx, topic)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		t.Fatalf("start offsets of %s: %v", topic, err)
+	}
+	got := map[int32][]Record{}
+	next := map[int32]int64{}
+	assign := map[int32]kgo.Offset{}
+	starts.Each(func(o kadm.ListedOffset) {
+		got[o.Partition] = nil
+		next[o.Partition] = o.Offset
+		assign[o.Partition] = kgo.NewOffset().At(o.Offset)
+	})
+	behind := func() (p int32, yes bool) {
+		for p, n := range next {
+			if end, _ := ends.Lookup(topic, p); n < end.Offset {
+				return p, true
+			}
+		}
+		return 0, false
+	}
+	c := Client(t, addr, append(opts, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: assign}), kgo.KeepControlRecords())...)
+	for {
+		p, yes := behind()
+		if !yes {
+			return got
+		}
+		fetches := c.PollFetches(ctx)
+		if ctx.Err() != nil {
+			t.Fatalf("reading %s-%d: stuck at offset %d", topic, p, next[p])
+		}
+		fetches.EachError(func(topic string, p int32, err error) { t.Fatalf("reading %s-%d: %v", topic, p, err) })
+		fetches.EachRecord(func(r *kgo.Record) {
+			next[r.Partition] = r.Offset + 1
+			if !r.Attrs.IsControl() {
+				got[r.Partition] = append(got[r.Partition], Record{r.Offset, string(r.Key), string(r.Value), r.Timestamp})
+			}
+		})
+	}
+}
+
+// Produce sends values to one partition and returns their offsets; it fails
+// the test when one of them is not acknowledged.
+func Produce(t testing.TB, addr, topic string, partition int32, values []string, opts ...kgo.Opt) []int64 {
+	t.Helper()
+	c := Client(t, addr, append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	records := make([]*kgo.Record, len(values))
+	for i, value := range values {
+		records[i] = &kgo.Record{Topic: topic, Partition: partition, Value: []byte(value)}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	offsets := make([]int64, len(values))
+	for i, r := range c.ProduceSync(ctx, records...) {
+		if r.Err != nil {
+			t.Fatalf("produce %d to %s-%d: %v", i, topic, partition, r.Err)
+		}
+		offsets[i] = r.Record.Offset
+	}
+	return offsets
+}
+
+// Eventually polls a condition until it holds; it fails the test with what the
+// condition last said.
+func Eventually(t testing.TB, within time.Duration, condition func() error) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := condition()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(fmt.Errorf("not within %v: %w", within, err))
+		}
+		<-tick.C
+	}
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// kill -9 at a random moment under load: idempotent producers at acks=all, a
+// committing group, a topic deleted and recreated. After each restart on the
+// same address the clients go on by themselves; at the end every acknowledged
+// record is there once and in order.
+func TestKillUnderLoad(t *testing.T) {
+	b := Start(t, Options{})
+	load := StartLoad(t, b.Addr, LoadOptions{Producers: 3, Group: true, Churn: true, Value: 200})
+	for round := range rounds(t, "SAMSA_KILLS", 3) {
+		before := load.Acked.Load()
+		Eventually(t, 30*time.Second, func() error {
+			if load.Acked.Load() < before+200 {
+				return fmt.Errorf("round %d: %d acknowledged since the restart", round, load.Acked.Load()-before)
+			}
+			return nil
+		})
+		<-time.After(time.Duration(rand.IntN(1500)) * time.Millisecond)
+		b.Kill()
+		b = b.Again()
+		t.Logf("round %d: ready after %v: %s", round, b.Took, recovery(b))
+	}
+	load.Stop()
+	if err := load.Check(true); err != nil {
+		t.Fatal(err)
+	}
+	t.Log(load.Counts())
+}
+
+// recovery is the line in which the broker says what it read to recover.
+func recovery(b *Broker) string {
+	for line := range strings.SplitSeq(b.Log(), "\n") {
+		if strings.Contains(line, "recovered") {
+			return line
+		}
+	}
+	return "no recovery line"
+}
+
+// After a clean stop everything is there and nothing is recovered.
+func TestCleanRestart(t *testing.T) {
+	b := Start(t, Options{})
+	load := StartLoad(t, b.Addr, LoadOptions{Producers: 2, Acks1: true, Group: true, Value: 100})
+	Eventually(t, 30*time.Second, func() error {
+		if load.Acked.Load() < 2000 {
+			return fmt.Errorf("%d acknowledged", load.Acked.Load())
+		}
+		return nil
+	})
+	load.Stop()
+	b.Stop()
+	b = b.Again()
+	if err := load.Check(true); err != nil {
+		t.Fatal(err)
+	}
+	if line := recovery(b); strings.Contains(line, "bytes=") && !strings.Contains(line, "bytes=0") {
+		t.Errorf("a recovery after a clean stop: %s", line)
+	}
+}
+
+// A second process on the same directory is refused with the first one's pid.
+func TestSecondProcessIsRefused(t *testing.T) {
+	b := Start(t, Options{})
+	second, err := Launch(t, Options{Dir: b.Dir})
+	if err == nil {
+		t.Fatal("a second broker started on the same directory")
+	}
+	if !strings.Contains(second.Log(), strconv.Itoa(b.PID())) {
+		t.Errorf("the refusal does not name pid %d:\n%s", b.PID(), second.Log())
+	}
+}
+
+// A full disk: produce is refused or waits, fetch goes on, freed space is used
+// again without a restart, nothing acknowledged is lost.
+func TestFullDisk(t *testing.T) {
+	dir := smallDisk(t, 48<<20)
+	b := Start(t, Options{Dir: dir, Props: map[string]string{"samsa.journal.bytes": "1048576"}})
+	CreateTopic(t, b.Addr, "filler", 1, nil)
+	CreateTopic(t, b.Addr, "keeper", 1, nil)
+	kept := Produce(t, b.Addr, "keeper", 0, []string{"before"})
+	fillUp(t, b)
+	if got := ReadAll(t, b.Addr, "keeper")[0]; len(got) < len(kept) || got[0].Value != "before" {
+		t.Fatalf("with a full disk keeper reads %v", got)
+	}
+	deleteTopic(t, b, "filler")
+	Eventually(t, 60*time.Second, func() error { return tryProduce(t, b, "keeper", "after") })
+	b.Stop()
+	b = b.Again()
+	got := ReadAll(t, b.Addr, "keeper")[0]
+	if got[0].Value != "before" || got[len(got)-1].Value != "after" {
+		t.Fatalf("after the restart keeper reads %v", got)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Fatal(err)
+	}
+}
