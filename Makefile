@@ -1,20 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
-# The tag and the linker flag that giouring needs; see ARCHITECTURE.md.
-GOFLAGS_RING := -tags giouring -ldflags=-checklinkname=0
-GO ?= go
+# The tag and the linker flag are what giouring needs (ARCHITECTURE.md, "The ring").
+GO   ?= go
+RING := -tags giouring -ldflags=-checklinkname=0
+E2E  := ./cmd/samsa/e2e
+FUZZTIME ?= 10s
+PART ?= help
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check
+.PHONY: help build run test check race fuzz peers conformance powercut cross soak clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 build: ## build bin/samsa with the io_uring backend
-	$(GO) build $(GOFLAGS_RING) -o bin/samsa ./cmd/samsa
+	$(GO) build $(RING) -o bin/samsa ./cmd/samsa
 
-test: ## pass the tests that need nothing but Go and make
-	$(GO) test $(GOFLAGS_RING) ./...
+run: build ## build and start a standalone broker on :9092, data in ./data
+	./bin/samsa start config/server.properties
 
-check: ## formatting, vet and the tree's own rules
-	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
-	$(GO) vet $(GOFLAGS_RING) ./...
+test: ## the tests that need nothing but Go and make
+	$(GO) test $(RING) ./...
+
+check: ## formatting, vet (with and without the ring) and the tree's own rules
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
+	$(GO) vet $(RING) ./...
+	$(GO) vet -tags conformance ./cmd/...
+	$(GO) vet -tags sabotage ./...
+	$(GO) test -count=1 ./cmd/tidy
+
+race: ## the rooms' tests under the race detector
+	$(GO) test -race $(RING) $$($(GO) list ./... | grep -v /e2e)
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@set -e; for pkg in $$(grep -rl --include=*_test.go '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  for target in $$(grep -ho --include=*_test.go '^func Fuzz[A-Za-z0-9_]*' $$pkg/*_test.go | cut -c6- | sort -u); do \
+	    echo "$$pkg $$target"; $(GO) test $(RING) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; done
+
+cross: ## build for the other platforms
+	GOOS=darwin GOARCH=arm64 $(GO) build ./...
+	GOOS=linux GOARCH=arm64 $(GO) build $(RING) -o /dev/null ./cmd/samsa
+	$(GO) build ./...
+
+peers: ## install what conformance compares with (root, Debian)
+	cmd/samsa/e2e/conformance/peers/install
+
+conformance: peers ## stock clients, Kafka's tools and a real Kafka 3.9 against the built binary
+	$(GO) test -tags giouring,conformance -ldflags=-checklinkname=0 -count=1 -timeout 35m -v $(E2E)/conformance
+
+powercut: ## power cuts under the unmodified binary (root, /dev/fuse)
+	$(GO) test -count=1 -timeout 35m -v $(E2E)/powercut
+
+soak: ## the full counts, in parts of at most 40 minutes: make soak PART=help
+	@.ci/soak $(PART)
+
+clean: ## remove what build, run and peers made
+	rm -rf bin data .cache

@@ -34,6 +34,8 @@ type Disk struct {
 	cut    bool
 	limit  int64 // bytes the disk holds
 	direct atomic.Bool
+	delay  atomic.Int64 // nanoseconds that each write and sync takes
+	broken atomic.Bool  // writes and syncs fail with EIO
 }
 
 // inode is a file or a directory: what it is now, what is durable of it, and
@@ -79,6 +81,12 @@ func NewDisk(bytes int64) *Disk {
 
 // SawDirect reports whether a file was opened with O_DIRECT.
 func (d *Disk) SawDirect() bool { return d.direct.Load() }
+
+// Slow makes each write and sync take that long from now on.
+func (d *Disk) Slow(each time.Duration) { d.delay.Store(int64(each)) }
+
+// Break makes writes and syncs fail with EIO from now on.
+func (d *Disk) Break() { d.broken.Store(true) }
 
 func (d *Disk) inode(dir bool) *inode {
 	d.next++

@@ -64,9 +64,12 @@ var (
 
 // change runs fn under the disk's lock, unless the power is gone.
 func (n *node) change(fn func() syscall.Errno) syscall.Errno {
+	if delay := time.Duration(n.disk.delay.Load()); delay > 0 {
+		<-time.After(delay)
+	}
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
-	if n.disk.cut {
+	if n.disk.cut || n.disk.broken.Load() {
 		return syscall.EIO
 	}
 	return fn()
