@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// admin is the port for machines that watch: metrics and health.
+type admin struct {
+	server *http.Server
+	addr   string
+	ready  atomic.Bool
+}
+
+// openAdmin listens on samsa.admin.listener; "none" gives an admin that nobody
+// can reach.
+func openAdmin(listener string, m *metrics) (*admin, error) {
+	a := &admin{}
+	if listener == "none" || listener == "" {
+		return a, nil
+	}
+	l, err := net.Listen("tcp", listener)
+	if err != nil {
+		return nil, fmt.Errorf("samsa.admin.listener=%s: %w (another port, or none to go without)", listener, err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry(), promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", a.health)
+	a.addr = l.Addr().String()
+	a.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	go func() {
+		if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			panic("BUG: admin listener: " + err.Error())
+		}
+	}()
+	return a, nil
+}
+
+// health answers 200 only while the broker serves.
+func (a *admin) health(w http.ResponseWriter, _ *http.Request) {
+	if !a.ready.Load() {
+		http.Error(w, "not ready", http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ready\n"))
+}
+
+// close stops serving; requests under way get a moment.
+func (a *admin) close() {
+	if a.server == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = a.server.Shutdown(ctx)
+}
+
+func itoa(n int32) string { return strconv.Itoa(int(n)) }
