@@ -43,6 +43,7 @@ type Options struct {
 	Props map[string]string // keys laid over the test's own
 	Env   []string          // added to the environment
 	Addr  string            // host:port to listen on; empty: a free one
+	Bin   string            // the binary; empty: Binary's
 }
 
 // Broker is one running samsa process.
@@ -82,7 +83,10 @@ func Launch(t testing.TB, o Options) (*Broker, error) {
 		o.Addr = FreeAddr(t)
 	}
 	b := &Broker{Addr: o.Addr, Admin: FreeAddr(t), Dir: o.Dir, t: t, options: o, log: &logBuffer{}, exited: make(chan error, 1)}
-	b.cmd = exec.Command(Binary(t), append([]string{"start"}, b.overrides()...)...)
+	if o.Bin == "" {
+		o.Bin = Binary(t)
+	}
+	b.cmd = exec.Command(o.Bin, append([]string{"start"}, b.overrides()...)...)
 	b.cmd.Env = append(os.Environ(), o.Env...)
 	b.cmd.Stderr = b.log
 	out, err := b.cmd.StdoutPipe()
@@ -232,7 +236,7 @@ func Binary(t testing.TB) string {
 	t.Helper()
 	build.once.Do(func() {
 		if build.path = os.Getenv("SAMSA_BIN"); build.path == "" {
-			build.path, build.err = compile()
+			build.path, build.err = compile("giouring")
 		}
 	})
 	if build.err != nil {
@@ -251,7 +255,19 @@ func Main(m *testing.M) int {
 	return code
 }
 
-func compile() (string, error) {
+// Sabotaged builds a samsa that can be told, by SAMSA_SABOTAGE in its
+// environment, to break one of its promises; the test's cleanup removes it.
+func Sabotaged(t testing.TB) string {
+	t.Helper()
+	path, err := compile("giouring,sabotage")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(filepath.Dir(path)) })
+	return path
+}
+
+func compile(tags string) (string, error) {
 	root, err := Root()
 	if err != nil {
 		return "", err
@@ -261,7 +277,7 @@ func compile() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "samsa")
-	args := []string{"build", "-tags", "giouring", "-ldflags=-checklinkname=0", "-o", path}
+	args := []string{"build", "-tags", tags, "-ldflags=-checklinkname=0", "-o", path}
 	if raceEnabled {
 		args = append(args, "-race")
 	}

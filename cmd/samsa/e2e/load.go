@@ -41,6 +41,8 @@ type Load struct {
 	failure error            // the first error that a producer could not ride out
 	Acked   atomic.Int64     // acknowledged so far
 	churned atomic.Int64     // generations of the churning topic
+
+	abandoned atomic.Bool
 }
 
 type place struct {
@@ -90,6 +92,13 @@ func (l *Load) Stop() {
 	l.wg.Wait()
 }
 
+// Abandon ends the traffic without waiting for what is in flight: it may never
+// be answered. Failures from now on are not the broker's.
+func (l *Load) Abandon() {
+	l.abandoned.Store(true)
+	l.stop()
+}
+
 // produce sends numbered records round the partitions until the load stops,
 // then flushes: a record may wait through a crash, it may never fail.
 func (l *Load) produce(name string, padding int, opts ...kgo.Opt) {
@@ -109,6 +118,9 @@ func (l *Load) produce(name string, padding int, opts ...kgo.Opt) {
 		value := fmt.Sprintf("%s-%09d-%s", name, n, pad)
 		r := &kgo.Record{Topic: l.Topic, Partition: int32(n) % l.Partitions, Value: []byte(value)}
 		c.Produce(context.Background(), r, l.onAck)
+	}
+	if l.abandoned.Load() {
+		return
 	}
 	flush, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
@@ -141,7 +153,7 @@ func (l *Load) remember(m map[place]string, how string, r *kgo.Record) {
 func (l *Load) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.failure == nil {
+	if l.failure == nil && !l.abandoned.Load() {
 		l.failure = err
 	}
 }
@@ -263,7 +275,10 @@ func (l *Load) Check(strict bool) error {
 	if l.failure != nil {
 		return l.failure
 	}
-	have := ReadAll(l.t, l.addr, l.Topic)
+	have, err := TryReadAll(l.t, l.addr, l.Topic)
+	if err != nil {
+		return err
+	}
 	at := map[place]string{}
 	for p, records := range have {
 		if err := inOrder(p, records, strict); err != nil {
