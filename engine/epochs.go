@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/samsa-broker/samsa/engine/segment"
+	"github.com/samsa-broker/samsa/engine/vfs"
 )
 
 // epochFile is Kafka's leader-epoch-checkpoint: a line "0", the number of
@@ -78,6 +79,16 @@ func (l *Log) readEpochs() ([]epochEntry, error) {
 		return nil, err
 	}
 	return decodeEpochs(b[:n])
+}
+
+// LastEpochIn is the latest leader epoch that the log in a directory has seen,
+// without opening the log; -1 when its file is missing, empty or unreadable.
+func LastEpochIn(fsys vfs.FS, dir string) Epoch {
+	list, err := (&Log{fs: fsys, dir: dir}).readEpochs()
+	if err != nil || len(list) == 0 {
+		return -1
+	}
+	return list[len(list)-1].epoch
 }
 
 // writeEpochs replaces the file; its name is durable after SyncDir.

@@ -22,7 +22,7 @@ const (
 // A chunk is claimed under the lock, and a group that would meet it waits.
 func (j *Journal) zeroNext(zeros *[]byte) bool {
 	j.mu.Lock()
-	end := min(roundUp(j.zeroed+zeroChunk, zeroChunk), Files*j.o.FileBytes)
+	end := min(roundUp(j.zeroed+1, zeroChunk), Files*j.o.FileBytes)
 	if in := j.zeroed / j.o.FileBytes; end > (in+1)*j.o.FileBytes {
 		end = (in + 1) * j.o.FileBytes // no chunk straddles two files
 	}

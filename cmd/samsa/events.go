@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/samsa-broker/samsa/controller/meta"
+	"github.com/samsa-broker/samsa/engine"
+	"github.com/samsa-broker/samsa/engine/dir"
+	"github.com/samsa-broker/samsa/replica"
+	"github.com/samsa-broker/samsa/wire/server"
+)
+
+// What the rooms tell becomes log lines and counters here, and only here.
+
+// logEvents are one log's.
+func (b *broker) logEvents() *engine.Events {
+	return &engine.Events{
+		Recovered: func(name string, r engine.Recovery) {
+			b.metrics.recovered.Add(r.BytesRead)
+			if r.BytesTruncated > 0 || r.Removed > 0 {
+				b.log.Warn("log was cut", "log", name, "bytes", r.BytesTruncated, "segments", r.Removed, "end", int64(r.End), "why", r.Reason)
+			}
+		},
+		Truncated: func(name string, end engine.Offset, bytes int64) {
+			b.log.Info("log truncated", "log", name, "end", int64(end), "bytes", bytes)
+		},
+		Rebuilt: func(name, file, why string) { b.log.Info("made anew", "log", name, "file", file, "why", why) },
+		Failed:  func(name string, err error) { b.log.Error("log failed", "log", name, "err", err) },
+	}
+}
+
+// dirEvents are one log directory's.
+func (b *broker) dirEvents(index int) *dir.Events {
+	return &dir.Events{
+		Opened: func(path string, o dir.Opening) {
+			b.foreign = b.foreign || o.Foreign
+			b.log.Info("directory opened", "dir", path, "logs", o.Logs, "clean", o.Clean, "foreign", o.Foreign)
+		},
+		Started: func(path string, s dir.Started) {
+			b.direct[index] = s.Direct
+			b.metrics.recovered.Add(s.BytesRead + s.BytesSearched)
+			if s.WhyNot != nil {
+				b.log.Info("journal goes through the page cache", "dir", path, "why", s.WhyNot)
+			}
+			if s.Entries > 0 || s.Torn {
+				b.log.Info("journal replayed", "dir", path, "groups", s.Groups, "entries", s.Entries, "bytes", s.BytesRead,
+					"searched", s.BytesSearched, "appended", s.Appended, "kept", s.Kept, "skipped", s.Skipped, "torn", s.Torn, "took", s.Took)
+			}
+		},
+		Fenced: func(path string, err error) {
+			b.log.Error("directory fenced: its partitions are offline until the next start", "dir", path, "err", err)
+		},
+		Full: func(path string, err error) { b.log.Warn("no space: producers wait", "dir", path, "err", err) },
+		Slow: func(path string, slow bool) { b.log.Info("directory changed its pace", "dir", path, "slow", slow) },
+		Ignored: func(path, name, why string) {
+			b.log.Info("not a log, left alone", "dir", path, "name", name, "why", why)
+		},
+		Repaired: func(path, file, why string) { b.log.Warn("begun anew", "dir", path, "file", file, "why", why) },
+		Dropped: func(path string, d dir.Drop) {
+			b.log.Error("journaled records were not brought back", "dir", path, "log", d.Log, "from", d.From, "to", d.To, "why", d.Why)
+		},
+		Checkpoint: func(path string, took time.Duration, err error) {
+			if err != nil {
+				b.log.Error("checkpoint failed", "dir", path, "err", err)
+			}
+		},
+		Removed: func(path, name string, err error) {
+			if err != nil {
+				b.log.Warn("deleted log could not be removed", "dir", path, "name", name, "err", err)
+			}
+		},
+	}
+}
+
+// replicaEvents are the partitions'.
+func (b *broker) replicaEvents() *replica.Events {
+	return &replica.Events{
+		Offline: func(id meta.Partition, err error) {
+			b.log.Error("partition is offline", "partition", id.String(), "err", err)
+		},
+		WriteFailed: func(id meta.Partition, err error) {
+			b.metrics.failures.Add(1)
+			b.log.Warn("append refused", "partition", id.String(), "err", err)
+		},
+		Written: func(appends, bytes int) {
+			b.metrics.turns.Add(1)
+			b.metrics.appends.Add(int64(appends))
+			b.metrics.appendBytes.Add(int64(bytes))
+		},
+		Expired: func(id meta.Partition, segments int) {
+			b.metrics.expired.Add(int64(segments))
+			b.log.Info("retention removed segments", "partition", id.String(), "segments", segments)
+		},
+		ExpireFailed: func(id meta.Partition, err error) {
+			b.log.Warn("retention could not remove", "partition", id.String(), "err", err)
+		},
+	}
+}
+
+// serverEvents are the connections'.
+func (b *broker) serverEvents() server.Events {
+	m := b.metrics
+	return server.Events{
+		Opened:  func(string, netip.AddrPort) { m.connections.Add(1) },
+		Closed:  func(string, netip.AddrPort, error) { m.connections.Add(-1) },
+		Refused: func(string, netip.AddrPort, error) { m.refused.Add(1) },
+		Served:  m.served,
+		Warn:    func(line string) { b.log.Warn(line) },
+		Waiting: func(n int) { m.waiting.Store(int64(n)) },
+		Cold:    func(bytes int) { m.coldBytes.Add(int64(bytes)) },
+	}
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/samsa-broker/samsa/config"
+	"github.com/samsa-broker/samsa/controller/meta"
+	"github.com/samsa-broker/samsa/engine"
+	"github.com/samsa-broker/samsa/engine/dir"
+	"github.com/samsa-broker/samsa/engine/vfs"
+	"github.com/samsa-broker/samsa/replica"
+	"github.com/samsa-broker/samsa/wire/api"
+	"github.com/samsa-broker/samsa/wire/server"
+)
+
+// What the configuration means to each room.
+
+// identify settles the broker id and gives the cluster id that the
+// directories' meta.properties name, "" when none does.
+func (b *broker) identify() (cluster string, err error) {
+	b.id = b.conf.ID
+	for _, path := range b.conf.LogDirs {
+		m, found, err := dir.ReadMeta(vfs.OS(), path)
+		if err != nil {
+			return "", err
+		}
+		if !found {
+			continue
+		}
+		if b.id < 0 && m.BrokerID >= 0 {
+			b.id = m.BrokerID
+		}
+		if cluster == "" {
+			cluster = m.ClusterID
+		}
+	}
+	b.id = max(b.id, 0) // a broker that stands alone needs no generated id
+	return cluster, nil
+}
+
+// self is this broker as clients shall see it.
+func (b *broker) self() meta.Broker {
+	self := meta.Broker{ID: meta.BrokerID(b.id), Rack: b.conf.Rack}
+	for _, l := range b.conf.Advertised {
+		host := l.Host
+		if host == "" {
+			host = hostname()
+		}
+		self.Endpoints = append(self.Endpoints, meta.Endpoint{Listener: l.Name, Host: host, Port: int32(l.Port), Protocol: l.Protocol})
+	}
+	return self
+}
+
+// hostname is what clients connect to when no address was configured: Kafka
+// takes the canonical host name.
+func hostname() string {
+	if name, err := os.Hostname(); err == nil && name != "" {
+		return name
+	}
+	return "localhost"
+}
+
+// internalTopics are the broker's own, made when first needed.
+func (b *broker) internalTopics() map[string]meta.NewTopic {
+	return map[string]meta.NewTopic{
+		meta.OffsetsTopic: {
+			Name: meta.OffsetsTopic, Partitions: b.conf.OffsetsPartitions, ReplicationFactor: 1,
+			Config: map[string]string{
+				"cleanup.policy": "compact", "compression.type": "producer",
+				"segment.bytes": strconv.Itoa(int(b.conf.OffsetsSegmentBytes)),
+			},
+		},
+	}
+}
+
+// limits bound what peers can make the server hold.
+func (b *broker) limits() server.Limits {
+	return server.Limits{
+		FrameBytes: b.conf.RequestMaxBytes, ControlFrameBytes: b.conf.ControlFrameMaxBytes, TotalBytes: b.conf.MemoryBytes,
+		Connections: b.conf.MaxConnections, ConnectionsPerIP: b.conf.MaxConnectionsPerIP, Idle: b.conf.ConnectionsMaxIdle,
+	}
+}
+
+// deps are what the handlers work with.
+func (b *broker) deps() api.Deps {
+	return api.Deps{
+		Appender: b.set, Reader: b.set,
+		Config:  func(p *replica.Partition) *engine.Config { return p.Config() },
+		Cluster: b.edge.Images(), Creator: b.edge, AutoCreate: b.conf.AutoCreateTopics, ProducerIDs: b.edge,
+		FetchMaxBytes: b.conf.FetchMaxBytes, FetchSessions: b.conf.FetchSessions, Groups: b.host, Now: time.Now,
+		Admin: api.Admin{Broker: meta.BrokerID(b.id), Image: b.edge.Images(), Topics: b.edge, Settings: api.NewBrokerConfig(b.conf), LogDirs: logDirs{b}},
+	}
+}
+
+// durability is samsa.durability.
+func durability(conf *config.Broker) dir.Durability {
+	if conf.Journal {
+		return dir.Journal
+	}
+	return dir.Kafka
+}
+
+func durabilityName(conf *config.Broker) string {
+	if conf.Journal {
+		return "journal"
+	}
+	return "kafka"
+}
+
+// descriptorLimit is how many segment files may be open at once: what the
+// process may have, less a share for connections.
+func descriptorLimit() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 1024
+	}
+	return int(min(uint64(limit.Cur), 1<<20) / 2)
+}
