@@ -55,9 +55,6 @@ func (p *Partition) TopicID() meta.TopicID { return p.topicID }
 // Dir is the log directory that holds it.
 func (p *Partition) Dir() *dir.Dir { return p.dir }
 
-// Config is the settings in force; it is never changed, only replaced.
-func (p *Partition) Config() *engine.Config { return p.config.Load() }
-
 // HighWatermark is the offset behind the last committed record; -1 until the log is open.
 func (p *Partition) HighWatermark() engine.Offset { return engine.Offset(p.hw.Load()) }
 

@@ -167,7 +167,6 @@ func (b *broker) openReplicas() error {
 	}
 	b.set = replica.NewSet(replica.Options{
 		Broker: meta.BrokerID(b.id), Dirs: b.dirs, Homes: homes, Pool: b.files.do, Now: time.Now,
-		Free:           func(d *dir.Dir) int64 { free, _, _ := d.Usage(); return free },
 		RetentionCheck: b.conf.RetentionCheckInterval,
 		Events:         b.replicaEvents(),
 	})

@@ -36,6 +36,7 @@ const rooms = `
 	wire/frame < benchmarks
 
 	NONE < cmd/tidy
+	NONE < cmd/samsa/e2e < cmd/samsa/e2e/powercut, cmd/samsa/e2e/conformance
 	wire/frame < cmd/wirecap
 	ALL < cmd/samsa
 `
@@ -57,7 +58,8 @@ const thirdParty = `
 	github.com/magiconair/properties: config
 	github.com/cockroachdb/datadriven: test
 	pgregory.net/rapid: test
-	github.com/hanwen/go-fuse/v2: test
+	github.com/go-zookeeper/zk: controller/zk test
+	github.com/hanwen/go-fuse/v2: cmd/samsa/e2e/powercut test
 `
 
 // graph answers whether one room may import another.

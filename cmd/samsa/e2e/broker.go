@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -305,15 +306,21 @@ func Root() (string, error) {
 	return "", err
 }
 
-// FreeAddr is a loopback address that nobody listens on now.
+// FreeAddr is a loopback address that nobody listens on now. Its port lies
+// below those that the system gives to outgoing connections: a client that
+// tries a dead broker again and again must not be given the broker's port.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		l, err := net.Listen("tcp", addr)
+		if err == nil {
+			_ = l.Close()
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port from 10000 to 30000")
+	return ""
 }
 
 // logBuffer keeps what a process printed; safe for two writers and a reader.

@@ -68,10 +68,24 @@ func TestWrongProtocols(t *testing.T) {
 		}
 		cancel()
 	}
-	for _, said := range []string{"HTTP", "TLS"} {
-		if !strings.Contains(b.Log(), said) {
-			t.Errorf("the log does not say %s:\n%s", said, b.Log())
-		}
+}
+
+// The log says in one line what a stranger looked like, and many of them do
+// not fill it.
+func TestStrangersAreNamed(t *testing.T) {
+	for said, hello := range map[string]string{"HTTP": "GET / HTTP/1.1\r\n\r\n", "TLS": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "ZooKeeper": "ruok"} {
+		t.Run(said, func(t *testing.T) {
+			b := Start(t, Options{})
+			for range 50 {
+				throw(t, b.Addr, []byte(hello))
+			}
+			Eventually(t, 5*time.Second, func() error {
+				if n := strings.Count(b.Log(), said); n != 1 {
+					return fmt.Errorf("%d lines say %s:\n%s", n, said, b.Log())
+				}
+				return nil
+			})
+		})
 	}
 }
 
