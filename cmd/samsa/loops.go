@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -41,7 +42,7 @@ func openLoops(backend string, n int, log *slog.Logger) (*loops, error) {
 		ls.wg.Add(1)
 		go func() {
 			defer ls.wg.Done()
-			if err := l.Run(); err != nil {
+			if err := l.Run(); err != nil && !errors.Is(err, netpoll.ErrClosed) {
 				panic(fmt.Sprintf("FATAL: event loop %d: %v", i, err))
 			}
 		}()

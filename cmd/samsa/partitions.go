@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -47,7 +48,14 @@ func (p *partitions) Stop(id meta.Partition, remove bool) error {
 	} else if remove && id.Index == 0 {
 		p.broker.host.TopicsDeleted([]string{id.Topic})
 	}
-	return p.broker.set.Stop(id, remove)
+	err := p.broker.set.Stop(id, remove)
+	if !errors.Is(err, replica.ErrUnknownPartition) || !remove {
+		return err
+	}
+	if err = p.broker.set.Discard(id); errors.Is(err, replica.ErrUnknownPartition) {
+		return nil // there never was a log
+	}
+	return err
 }
 
 // Configure applies what is set on a topic.

@@ -70,6 +70,8 @@ func TestWrongProtocols(t *testing.T) {
 	}
 }
 
+var article = map[string]string{"HTTP": "", "TLS": "a ", "ZooKeeper": "a "}
+
 // The log says in one line what a stranger looked like, and many of them do
 // not fill it.
 func TestStrangersAreNamed(t *testing.T) {
@@ -80,7 +82,7 @@ func TestStrangersAreNamed(t *testing.T) {
 				throw(t, b.Addr, []byte(hello))
 			}
 			Eventually(t, 5*time.Second, func() error {
-				if n := strings.Count(b.Log(), said); n != 1 {
+				if n := strings.Count(b.Log(), "looks like "+article[said]+said); n != 1 {
 					return fmt.Errorf("%d lines say %s:\n%s", n, said, b.Log())
 				}
 				return nil
