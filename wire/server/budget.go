@@ -19,6 +19,7 @@ type budget struct {
 	head     *reservation
 	tail     *reservation
 	waiting  int
+	round    int // of grant
 }
 
 // account is what one address holds. Its fields belong to the budget's mutex.
@@ -26,6 +27,7 @@ type account struct {
 	addr  netip.Addr
 	conns int
 	used  int64
+	held  int // the round of grant in which one of its own had to wait
 }
 
 // reservation is a connection's place in the line for memory.
@@ -98,12 +100,15 @@ func (b *budget) reserve(r *reservation) bool {
 	return false
 }
 
-// grant gives memory to those in line, in order.
+// grant gives memory to those in line, in order. Who is held up by its own
+// address is passed by, but not by others of that address.
 func (b *budget) grant() {
+	b.round++
 	var prev *reservation
 	for r := b.head; r != nil; {
 		next := r.next
 		broker, address := b.fits(r)
+		address = address && r.acct.held != b.round
 		switch {
 		case broker && address:
 			b.unlink(prev, r)
@@ -112,6 +117,7 @@ func (b *budget) grant() {
 		case !broker && address:
 			return // first come, first served
 		default:
+			r.acct.held = b.round
 			prev = r
 		}
 		r = next

@@ -15,7 +15,8 @@ import (
 // slows nobody but itself.
 
 // readCold reads the next bytes of sp, now or when the lane has a read to spare.
-func (c *conn) readCold(sp api.Span, left int) {
+func (out *output) readCold(sp api.Span, left int) {
+	c := out.conn
 	n := min(left, coldStep)
 	c.reading = true
 	c.slab = c.lane.slabs.get(n)
@@ -38,7 +39,8 @@ func (c *conn) readCold(sp api.Span, left int) {
 }
 
 // onRead is Done of the read.
-func (c *conn) onRead(op *netpoll.Op) {
+func (out *output) onRead(op *netpoll.Op) {
+	c := out.conn
 	c.reading = false
 	l := c.lane
 	l.coldBusy--
@@ -79,7 +81,8 @@ func (l *lane) nextCold() {
 }
 
 // leaveCold takes a dying connection out of the line for reads.
-func (c *conn) leaveCold() {
+func (out *output) leaveCold() {
+	c := out.conn
 	if !c.inColdLine {
 		return
 	}

@@ -47,6 +47,7 @@ func (l *lane) open(n *newcomer) {
 	c.sendOp = netpoll.Op{Sock: n.sock, Done: c.onSent}
 	c.readOp = netpoll.Op{Kind: netpoll.ReadFile, Done: c.onRead}
 	c.closeOp = netpoll.Op{Kind: netpoll.CloseSock, Sock: n.sock, Done: c.onClosed}
+	c.input.conn, c.output.conn = c, c
 	c.room.conn, c.room.acct = c, n.acct
 	l.conns.push(c)
 	l.server.events.opened(c.listener, c.remote)

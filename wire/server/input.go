@@ -12,6 +12,7 @@ import (
 
 // input is the receiving half of a connection.
 type input struct {
+	conn                     *conn
 	recvOp, intoOp, cancelOp netpoll.Op
 	recvOn, intoOn           bool // under way
 	canceling                bool
@@ -49,7 +50,8 @@ const (
 
 // receive keeps a receive operation going while input is wanted, and ends it
 // while it is not.
-func (c *conn) receive() {
+func (in *input) receive() {
+	c := in.conn
 	if c.dead || c.eof || c.finished || c.canceling || c.intoOn {
 		return
 	}
@@ -69,7 +71,8 @@ func (c *conn) receive() {
 }
 
 // stopReading ends the armed receive; what still arrives is kept.
-func (c *conn) stopReading() {
+func (in *input) stopReading() {
+	c := in.conn
 	if c.recvOn && !c.canceling {
 		c.canceling = true
 		c.lane.loop.Submit(&c.cancelOp)
@@ -77,7 +80,8 @@ func (c *conn) stopReading() {
 }
 
 // onCancel is Done of the Cancel; the receive has ended before it.
-func (c *conn) onCancel(*netpoll.Op) {
+func (in *input) onCancel(*netpoll.Op) {
+	c := in.conn
 	c.canceling = false
 	if c.dead {
 		c.settle()
@@ -87,7 +91,8 @@ func (c *conn) onCancel(*netpoll.Op) {
 }
 
 // onRecv is Done of the multishot receive.
-func (c *conn) onRecv(op *netpoll.Op) {
+func (in *input) onRecv(op *netpoll.Op) {
+	c := in.conn
 	if op.N > 0 {
 		ch := c.lane.hold(op.Buf)
 		if c.dead {
@@ -113,7 +118,8 @@ func (c *conn) onRecv(op *netpoll.Op) {
 }
 
 // onInto is Done of a receive into a large frame.
-func (c *conn) onInto(op *netpoll.Op) {
+func (in *input) onInto(op *netpoll.Op) {
+	c := in.conn
 	c.intoOn = false
 	if c.dead {
 		c.freeAsm()
@@ -137,12 +143,14 @@ func (c *conn) onInto(op *netpoll.Op) {
 }
 
 // stalled tells whether a large frame holds memory and does not move.
-func (c *conn) stalled(now int64) bool {
+func (in *input) stalled(now int64) bool {
+	c := in.conn
 	return c.charged > 0 && c.asm != nil && now-c.moved > 2*int64(patrolPause)
 }
 
 // takeFrames makes requests of what was received, while the line has room.
-func (c *conn) takeFrames() {
+func (in *input) takeFrames() {
+	c := in.conn
 	n := 0
 	for n < len(c.pieces) && !c.dead && !c.roomWait && !c.crowdedLine() {
 		p := &c.pieces[n]
@@ -166,7 +174,8 @@ func (c *conn) takeFrames() {
 
 // take consumes bytes from the front of p: a whole frame in place, or what
 // goes into the frame being put together.
-func (c *conn) take(p *piece) int {
+func (in *input) take(p *piece) int {
+	c := in.conn
 	if c.asm == nil {
 		total, ok := c.measure(p.data)
 		if c.dead {
@@ -192,7 +201,8 @@ func (c *conn) take(p *piece) int {
 
 // measure reads a length prefix; ok is false while it is incomplete. Lengths
 // that cannot be kill the connection.
-func (c *conn) measure(b []byte) (total int, ok bool) {
+func (in *input) measure(b []byte) (total int, ok bool) {
+	c := in.conn
 	if len(b) < prefixBytes {
 		return 0, false
 	}
@@ -216,7 +226,8 @@ func (c *conn) measure(b []byte) (total int, ok bool) {
 
 // grow finds the frame being put together a larger place when it needs one,
 // and passes it on when it is whole.
-func (c *conn) grow() {
+func (in *input) grow() {
+	c := in.conn
 	if c.need == 0 {
 		if c.have < prefixBytes {
 			return
@@ -237,7 +248,8 @@ func (c *conn) grow() {
 }
 
 // move puts the frame into a slab of n bytes, which may be the one it is in.
-func (c *conn) move(n int) {
+func (in *input) move(n int) {
+	c := in.conn
 	if n <= cap(c.asm) {
 		c.asm = c.asm[:n]
 		return
@@ -250,7 +262,8 @@ func (c *conn) move(n int) {
 
 // enlarge asks for the memory of a large frame, once its first receive buffer
 // is full and it is known to be a request we serve.
-func (c *conn) enlarge() {
+func (in *input) enlarge() {
+	c := in.conn
 	if !c.admissible(c.asm[prefixBytes:c.have], c.need-prefixBytes) {
 		return
 	}
@@ -264,7 +277,8 @@ func (c *conn) enlarge() {
 }
 
 // enlarged has the memory.
-func (c *conn) enlarged() {
+func (in *input) enlarged() {
+	c := in.conn
 	c.charged = c.room.bytes
 	c.moved = c.lane.loop.Now()
 	c.move(c.need)
@@ -295,14 +309,16 @@ func (s *Server) waiting() {
 }
 
 // assembled passes a frame that was put together on.
-func (c *conn) assembled() {
+func (in *input) assembled() {
+	c := in.conn
 	frame, charged := c.asm[:c.need], c.charged
 	c.asm, c.have, c.need, c.charged = nil, 0, 0, 0
 	c.arrive(frame[prefixBytes:], owner{slab: frame, charged: charged})
 }
 
 // freeAsm gives up the frame being put together.
-func (c *conn) freeAsm() {
+func (in *input) freeAsm() {
+	c := in.conn
 	if c.asm != nil {
 		c.lane.free1(c.acct, owner{slab: c.asm, charged: c.charged})
 		c.asm, c.charged = nil, 0
@@ -311,7 +327,8 @@ func (c *conn) freeAsm() {
 
 // dropInput gives back everything received and not framed. A large frame that
 // the kernel may still write into is freed when that ends.
-func (c *conn) dropInput() {
+func (in *input) dropInput() {
+	c := in.conn
 	for i := range c.pieces {
 		if len(c.pieces[i].data) > 0 {
 			c.lane.drop(c.pieces[i].ch)

@@ -16,6 +16,7 @@ var errCut = errors.New("server: log segment was cut under a reader")
 // output is the sending half of a connection: one operation at a time, with as
 // many finished replies as are ready.
 type output struct {
+	conn           *conn
 	sendOp, readOp netpoll.Op
 	sending        bool // sendOp is under way
 	reading        bool // readOp is under way or in the lane's line for it
@@ -45,14 +46,16 @@ const (
 )
 
 // flush sends whatever finished replies stand at the head of the line.
-func (c *conn) flush() {
+func (out *output) flush() {
+	c := out.conn
 	for !c.sending && !c.reading && !c.dead && c.head != nil && c.head.state == callDone {
 		c.gather()
 	}
 }
 
 // gather collects one operation's worth and submits it.
-func (c *conn) gather() {
+func (out *output) gather() {
+	c := out.conn
 	c.bufs, c.expect, c.covered, c.advances = c.bufs[:0], 0, 0, 0
 	k := c.head
 	for k != nil && k.state == callDone && len(c.bufs) < maxBufs && c.expect < sendBytes {
@@ -84,7 +87,8 @@ func (c *conn) gather() {
 }
 
 // add puts b into the send.
-func (c *conn) add(b []byte) {
+func (out *output) add(b []byte) {
+	c := out.conn
 	if len(b) > 0 {
 		c.bufs = append(c.bufs, b)
 		c.expect += len(b)
@@ -93,7 +97,8 @@ func (c *conn) add(b []byte) {
 
 // addSpan puts the span's bytes into the send when they are few. Otherwise it
 // submits what has been collected, or the span itself, and returns false.
-func (c *conn) addSpan(k *call, sp api.Span) bool {
+func (out *output) addSpan(k *call, sp api.Span) bool {
+	c := out.conn
 	left := sp.Len() - c.off
 	if left == 0 {
 		c.spanSent(k, sp)
@@ -130,7 +135,8 @@ func (c *conn) addSpan(k *call, sp api.Span) bool {
 }
 
 // spanSent releases a span whose bytes are out or copied.
-func (c *conn) spanSent(k *call, sp api.Span) {
+func (out *output) spanSent(k *call, sp api.Span) {
+	c := out.conn
 	sp.Release()
 	k.sentSpans++
 	c.span++
@@ -138,7 +144,8 @@ func (c *conn) spanSent(k *call, sp api.Span) {
 }
 
 // send submits the collected pieces.
-func (c *conn) send() {
+func (out *output) send() {
+	c := out.conn
 	c.sending = true
 	op := &c.sendOp
 	op.Kind, op.Bufs, op.Head, op.File, op.FileAt, op.Len = netpoll.Send, c.bufs, nil, 0, nil, 0
@@ -146,7 +153,8 @@ func (c *conn) send() {
 }
 
 // sendFile submits the collected piece, if there is one, and n bytes of sp.
-func (c *conn) sendFile(sp api.Span, n int) {
+func (out *output) sendFile(sp api.Span, n int) {
+	c := out.conn
 	c.sending = true
 	op := &c.sendOp
 	op.Kind, op.Bufs, op.Head = netpoll.SendFile, nil, nil
@@ -161,7 +169,8 @@ func (c *conn) sendFile(sp api.Span, n int) {
 }
 
 // onSent is Done of Send and SendFile.
-func (c *conn) onSent(op *netpoll.Op) {
+func (out *output) onSent(op *netpoll.Op) {
+	c := out.conn
 	c.sending = false
 	c.freeSlab()
 	if c.dead {
@@ -187,14 +196,16 @@ func (c *conn) onSent(op *netpoll.Op) {
 }
 
 // popCovered takes the requests off the line that the send finished.
-func (c *conn) popCovered() {
+func (out *output) popCovered() {
+	c := out.conn
 	for ; c.covered > 0; c.covered-- {
 		c.pop()
 	}
 }
 
 // freeSlab gives the memory for file bytes back.
-func (c *conn) freeSlab() {
+func (out *output) freeSlab() {
+	c := out.conn
 	if c.slab != nil {
 		c.lane.slabs.put(c.slab)
 		c.slab = nil
