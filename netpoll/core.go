@@ -50,9 +50,11 @@ type core struct {
 	name   string
 	opts   Options
 	locks  bool // Run locks its thread
+	dense  bool // a raw wait may be used: another processor remains for the program
 
 	inbox inbox
 	wheel wheel
+	clock func() int64
 	now   int64
 	g     atomic.Uintptr // the loop's goroutine
 	doneq opList
@@ -70,6 +72,7 @@ func (c *core) init(name string, o Options, d driver) {
 	c.name, c.opts, c.driver = name, o, d
 	c.inbox.init()
 	c.wheel.next = noTick
+	c.clock = monotonic
 	c.now = monotonic()
 }
 
@@ -312,6 +315,7 @@ func (c *core) Run() error {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 	}
+	c.dense = runtime.GOMAXPROCS(0) > 1
 	c.g.Store(goroutine())
 	defer c.g.Store(0)
 	err := c.driver.prepare()
@@ -330,7 +334,7 @@ func (c *core) Run() error {
 
 // step is one turn: time, messages, timers, what has ended, then the kernel.
 func (c *core) step(block bool) {
-	c.now = monotonic()
+	c.now = c.clock()
 	c.told = 0
 	c.inbox.run(inboxPerTurn)
 	if c.wheel.next <= c.now/wheelTick {
@@ -371,7 +375,7 @@ func (c *core) shutDown() {
 	c.driver.cancel(nil)
 	late := false
 	limit := Timer{Fire: func(*Timer) { late = true }}
-	c.now = monotonic()
+	c.now = c.clock()
 	c.Arm(&limit, shutdownWait)
 	for !late && (c.driver.outstanding() > 0 || c.doneq.n > 0 || c.socks.n > 0) {
 		c.step(true)

@@ -133,7 +133,7 @@ func (l *epollLoop) wait(block bool) {
 	}
 	var n uintptr
 	var e syscall.Errno
-	if block && l.idle {
+	if block && (l.idle || !l.dense) {
 		before := monotonic()
 		n, _, e = syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), uintptr(unsafe.Pointer(&l.events[0])), epollBatch, uintptr(timeout), 0, 0)
 		if e == 0 && n > 0 && monotonic()-before < int64(1e6) {
@@ -170,12 +170,12 @@ func (l *epollLoop) armKernelTimer() {
 // event notes what became ready.
 func (l *epollLoop) event(ev *unix.EpollEvent) {
 	switch ev.Fd {
+	// Both are edge-triggered: each write, each expiry is an event, and nobody
+	// needs to read the count.
 	case slotWake:
-		var count [8]byte
-		_, _ = unix.Read(l.wakeFd, count[:])
 		return
 	case slotTimer:
-		l.timerAt = 0 // edge-triggered: nothing to read
+		l.timerAt = 0
 		return
 	}
 	e := &l.table[ev.Fd]

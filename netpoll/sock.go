@@ -32,6 +32,8 @@ type Listener struct {
 
 	mu sync.Mutex
 	ln net.Listener // what the portable backend accepts from, made when first asked for
+
+	fake *fakeListener
 }
 
 // Listen opens addr ("host:port"; an empty host means every address, of both
@@ -54,7 +56,11 @@ func (l *Listener) Close() error {
 	if !l.closed.CompareAndSwap(false, true) {
 		return ErrClosed
 	}
-	l.interrupt()
+	if l.fake != nil {
+		l.fake.f.wake()
+	} else {
+		l.interrupt()
+	}
 	l.release()
 	return nil
 }
@@ -74,7 +80,7 @@ func (l *Listener) retain() bool {
 
 // release gives up one use of the socket; the last one closes it.
 func (l *Listener) release() {
-	if l.refs.Add(-1) == 0 {
+	if l.refs.Add(-1) == 0 && l.fake == nil {
 		l.destroy()
 	}
 }
@@ -103,6 +109,7 @@ type Sock struct {
 	prevSock *Sock
 
 	port *portSock // portable backend
+	fake *FakeConn // fake network
 }
 
 // RemoteAddr is the peer's address; IPv4 is never given as mapped IPv6.

@@ -177,7 +177,7 @@ func (l *uringLoop) wait(block bool) {
 	switch {
 	case !block || len(l.early) > 0:
 		l.entered(l.ring.Enter(0, true))
-	case !l.idle:
+	case !l.idle && l.dense:
 		l.armKernelTimer()
 		l.entered(l.ring.Enter(1, true))
 		l.idle = l.ring.Ready() == 0

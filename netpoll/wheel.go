@@ -122,13 +122,11 @@ func (w *wheel) soonest() (level int, slot uint8, tick int64) {
 		}
 		shift := uint(level) * wheelBits
 		at := uint(w.elapsed>>shift) & (wheelSlots - 1)
-		ahead := bits.TrailingZeros64(bits.RotateLeft64(occ, -int(at)))
+		// What stands in the present slot of the rim comes when it has gone round,
+		// after all others; lower levels have nothing in their present slots.
+		ahead := 1 + bits.TrailingZeros64(bits.RotateLeft64(occ, -int(at)-1))
 		slot = uint8(at+uint(ahead)) & (wheelSlots - 1)
-		tick = (w.elapsed>>shift + int64(ahead)) << shift
-		if ahead == 0 && level == wheelLevels-1 {
-			tick += wheelSpan // the rim came round once
-		}
-		return level, slot, tick
+		return level, slot, (w.elapsed>>shift + int64(ahead)) << shift
 	}
 	return 0, 0, noTick
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/samsa-broker/samsa/netpoll"
 )
@@ -45,3 +46,28 @@ func play(t *testing.T, name string) {
 func TestPortable(t *testing.T) { play(t, "portable") }
 func TestEpoll(t *testing.T)    { play(t, "epoll") }
 func TestUring(t *testing.T)    { play(t, "uring") }
+
+// TestFake plays the suite on the network in memory, once as it comes and once
+// with everything it can do to the bytes.
+func TestFake(t *testing.T) {
+	for name, o := range map[string]netpoll.FakeOptions{
+		"Plain": {Seed: 1},
+		"Rough": {Seed: 2, Split: true, Reorder: true, Delay: 3 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var f *netpoll.Fake
+			Run(t, Backend{
+				Name:   "fake",
+				Memory: true,
+				Open: func(lo netpoll.Options) (netpoll.Loop, error) {
+					o := o
+					o.Options = lo
+					f = netpoll.NewFake(o)
+					return f, nil
+				},
+				Listen: func(netpoll.ListenOptions) (*netpoll.Listener, error) { return f.Listen(), nil },
+				Dial:   func(l *netpoll.Listener) (net.Conn, error) { return f.Dial(l) },
+			})
+		})
+	}
+}

@@ -63,6 +63,7 @@ func Run(t *testing.T, b Backend) {
 		{"PostNeverLost", postWakes},
 		{"BackPressure", backPressure},
 		{"CloseLoop", closeLoop},
+		{"SteadyStateAllocatesNothing", allocations},
 	}
 	for _, s := range stories {
 		t.Run(s.name, func(t *testing.T) { s.tell(t, b) })

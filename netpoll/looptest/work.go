@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"sync"
@@ -306,5 +307,51 @@ func backPressure(t *testing.T, b Backend) {
 		if !bytes.Equal(sd.got, sd.want) {
 			t.Errorf("connection %d received %d bytes that differ", i, len(sd.got))
 		}
+	}
+}
+
+// allocations: a request and its reply cost the loop no memory, nor does a
+// message posted to it or a timer armed.
+func allocations(t *testing.T, b Backend) {
+	if b.Memory || b.Name == "portable" {
+		t.Skip("this backend may allocate")
+	}
+	r := newRig(t, b, netpoll.Options{})
+	c, s := r.pair()
+	request, reply := random(1000, 40), make([]byte, 1000)
+	var tm netpoll.Timer
+	tm.Fire = func(*netpoll.Timer) {}
+	heard := make(chan struct{}, 1)
+	var m netpoll.Message = call(func() {
+		r.loop.Arm(&tm, time.Hour)
+		heard <- struct{}{}
+	})
+	r.do(func() { serveEcho(r.loop, s, nil) })
+	once := func() {
+		if _, err := c.Write(request); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, reply); err != nil {
+			t.Fatal(err)
+		}
+		r.loop.Post(m)
+		<-heard
+	}
+	// Not testing.AllocsPerRun: it leaves the program one processor, which the
+	// loop's raw wait would share with the client in slices of 10 ms.
+	// The rest of the program allocates now and then, so the best of some runs counts.
+	const runs, rounds = 5, 1000
+	least := uint64(rounds)
+	for range runs {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range rounds {
+			once()
+		}
+		runtime.ReadMemStats(&after)
+		least = min(least, after.Mallocs-before.Mallocs)
+	}
+	if least > rounds/100 {
+		t.Fatalf("%d allocations in %d requests", least, rounds)
 	}
 }
