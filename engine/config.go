@@ -57,6 +57,7 @@ type Config struct {
 type CompressionType struct {
 	Producer bool        // keep what the producer chose
 	Codec    batch.Codec // else recompress to this
+	Level    int         // of that codec; batch.LevelDefault: its own
 }
 
 // DefaultConfig returns Kafka 3.9's defaults.
@@ -67,7 +68,7 @@ func DefaultConfig() *Config {
 		SegmentBytes: 1 << 30, SegmentMs: week.Milliseconds(), IndexBytes: 10 << 20, IndexIntervalBytes: 4096,
 		RetentionMs: week.Milliseconds(), RetentionBytes: -1, Delete: true, DeleteDelayMs: 60_000,
 		FlushMessages: forever, FlushMs: forever, MaxMessageBytes: 1048588,
-		BeforeMaxMs: forever, AfterMaxMs: forever, Compression: CompressionType{Producer: true},
+		BeforeMaxMs: forever, AfterMaxMs: forever, Compression: CompressionType{Producer: true, Level: batch.LevelDefault},
 	}
 }
 

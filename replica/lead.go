@@ -35,10 +35,12 @@ func (l *Leadership) state() *leadership {
 	}
 }
 
-// Found is a log on disk, and where.
+// Found is a log on disk, and where. Foreign tells that it was loaded and that
+// another broker had it open since this one did.
 type Found struct {
 	Dir *dir.Dir
 	dir.Found
+	Foreign bool
 }
 
 // NewSet makes an empty Set over opened directories. Start comes next.
@@ -76,7 +78,9 @@ func (s *Set) Start(config func(id meta.Partition) *engine.Config) error {
 	logs := make([][]*dir.Log, len(s.o.Dirs))
 	errs := make([]error, 0, len(s.o.Dirs))
 	for _, id := range s.knownIDs() {
+		s.mu.Lock()
 		at := s.known[id]
+		s.mu.Unlock()
 		if !at.found.NeedsRecovery {
 			continue
 		}
@@ -124,7 +128,7 @@ func (s *Set) Found() []Found {
 	for _, id := range s.knownIDs() {
 		s.mu.Lock()
 		if at, ok := s.known[id]; ok {
-			all = append(all, Found{s.o.Dirs[at.place], at.found})
+			all = append(all, Found{s.o.Dirs[at.place], at.found, at.log != nil && at.log.Foreign()})
 		}
 		s.mu.Unlock()
 	}

@@ -196,6 +196,7 @@ func (b *broker) openReplicas() error {
 func (b *broker) found() []embedded.Found {
 	var all []embedded.Found
 	for _, f := range b.set.Found() {
+		b.foreign = b.foreign || f.Foreign
 		epoch := engine.LastEpochIn(vfs.OS(), filepath.Join(f.Dir.Path(), f.Name))
 		all = append(all, embedded.Found{Topic: f.Topic, Partition: f.Partition, ID: meta.TopicID(f.ID),
 			LastEpoch: int32(epoch), Named: f.Known, Dir: f.Dir.Path()})
@@ -211,7 +212,7 @@ func (b *broker) lead() error {
 			MinSessionTimeoutMs: int32(b.conf.GroupMinSession.Milliseconds()), MaxSessionTimeoutMs: int32(b.conf.GroupMaxSession.Milliseconds()),
 			MaxSize: b.conf.GroupMaxSize, InitialRebalanceDelayMs: int32(b.conf.GroupInitialDelay.Milliseconds()),
 			OffsetsRetentionMs: b.conf.OffsetsRetention.Milliseconds(), RetentionCheckMs: b.conf.OffsetsRetentionCheck.Milliseconds(),
-			OffsetMetadataMaxBytes: b.conf.OffsetMetadataMaxBytes,
+			OffsetMetadataMaxBytes: b.conf.OffsetMetadataMaxBytes, Events: b.groupEvents(),
 		},
 		Partitions: func() int32 {
 			if t := b.edge.Image().Topic(meta.OffsetsTopic); t != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/samsa-broker/samsa/engine"
 	"github.com/samsa-broker/samsa/engine/dir"
 	"github.com/samsa-broker/samsa/replica"
+	"github.com/samsa-broker/samsa/replica/group"
 	"github.com/samsa-broker/samsa/wire/server"
 )
 
@@ -96,6 +97,26 @@ func (b *broker) replicaEvents() *replica.Events {
 		},
 		ExpireFailed: func(id meta.Partition, err error) {
 			b.log.Warn("retention could not remove", "partition", id.String(), "err", err)
+		},
+	}
+}
+
+// groupEvents are the group coordinator's: why groups rebalance is what people
+// ask when consumers stand still.
+func (b *broker) groupEvents() *group.Events {
+	return &group.Events{
+		Rebalancing: func(name string, generation int32, why string) {
+			b.log.Info("group rebalances", "group", name, "generation", generation, "why", why)
+		},
+		MemberRemoved: func(name, member, why string) {
+			b.log.Info("member removed", "group", name, "member", member, "why", why)
+		},
+		WriteFailed: func(name string, err error) { b.log.Warn("group record not written", "group", name, "err", err) },
+		RecordSkipped: func(partition int32, offset int64, err error) {
+			b.log.Warn("group record skipped", "partition", partition, "offset", offset, "err", err)
+		},
+		LoadFailed: func(partition int32, err error) {
+			b.log.Error("groups could not be loaded", "partition", partition, "err", err)
 		},
 	}
 }

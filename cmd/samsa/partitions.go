@@ -108,7 +108,7 @@ func engineConfig(t config.Topic, adopted bool) *engine.Config {
 		Delete: t.Delete && !adopted, Compact: t.Compact,
 		DeleteDelayMs: t.FileDeleteDelayMs, FlushMessages: t.FlushMessages, FlushMs: t.FlushMs,
 		MaxMessageBytes: t.MaxMessageBytes, BeforeMaxMs: t.TimestampBeforeMaxMs, AfterMaxMs: t.TimestampAfterMaxMs,
-		Compression: engine.CompressionType{Producer: t.Compression == "producer"},
+		Compression: engine.CompressionType{Producer: t.Compression == "producer", Level: batch.LevelDefault},
 	}
 	if t.LogAppendTime {
 		c.MessageTimestampType = 1
@@ -119,6 +119,9 @@ func engineConfig(t config.Topic, adopted bool) *engine.Config {
 			panic("BUG: config let compression.type " + t.Compression + " pass")
 		}
 		c.Compression.Codec = codec
+		if t.HasLevel {
+			c.Compression.Level = t.CompressionLevel
+		}
 	}
 	return c
 }

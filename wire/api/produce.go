@@ -251,7 +251,7 @@ func (s *produceCall) checkAll(plain int) bool {
 func (s *produceCall) checkOne(part *replica.AppendPart, now int64, plain int, scratch *batch.Scratch) (rewritten bool, err error) {
 	config := s.p.config(part.Partition)
 	rules := batch.Rules{
-		TargetCodec: batch.CodecProducer, Level: batch.LevelDefault, TimestampType: batch.TimestampType(config.MessageTimestampType),
+		TargetCodec: batch.CodecProducer, Level: config.Compression.Level, TimestampType: batch.TimestampType(config.MessageTimestampType),
 		BeforeMaxMs: config.BeforeMaxMs, AfterMaxMs: config.AfterMaxMs, Now: now, Compact: config.Compact, MaxSize: plain, Origin: batch.Client,
 	}
 	if !config.Compression.Producer {
