@@ -24,7 +24,7 @@ type doomed struct {
 // ErrOffsetOutOfRange when end is negative; an end beyond the log end changes
 // nothing.
 func (l *Log) TruncateTo(end Offset) error {
-	if err := l.usable(); err != nil {
+	if err := usable(l); err != nil {
 		return err
 	}
 	switch {
@@ -35,14 +35,14 @@ func (l *Log) TruncateTo(end Offset) error {
 	case int64(end) < l.view.Load().segs[0].Base():
 		return l.Reset(end)
 	}
-	l.cutting()
+	cutting(l)
 	defer l.flushing.Unlock()
 	removed := l.Size()
 	segs := l.view.Load().segs
 	at := l.view.Load().find(end)
 	l.end.Store(int64(end))
 	l.synced.Store(min(l.synced.Load(), int64(end)))
-	if err := l.dropBehind(segs, at); err != nil {
+	if err := dropBehind(l, segs, at); err != nil {
 		return err
 	}
 	newEnd := int64(end)
@@ -50,19 +50,19 @@ func (l *Log) TruncateTo(end Offset) error {
 		newEnd = end
 		l.end.Store(end)
 		l.synced.Store(min(l.synced.Load(), end))
-		l.setSegments(append(slices.Clone(segs[:at]), next))
+		setSegments(l, append(slices.Clone(segs[:at]), next))
 	})
 	if err != nil {
-		return l.fail("truncate", err)
+		return fail(l, "truncate", err)
 	}
 	l.trusted = false
 	l.start.Store(min(l.start.Load(), newEnd))
-	l.cutEpochs(Offset(newEnd))
-	if err := l.dropSnapshots(func(o Offset) bool { return o > Offset(newEnd) }); err != nil {
-		return l.fail("truncate", err)
+	cutEpochs(l, Offset(newEnd))
+	if err := dropSnapshots(l, func(o Offset) bool { return o > Offset(newEnd) }); err != nil {
+		return fail(l, "truncate", err)
 	}
-	if _, err := l.loadProducers(Offset(newEnd)); err != nil {
-		return l.fail("truncate: producer state", err)
+	if _, err := loadProducers(l, Offset(newEnd)); err != nil {
+		return fail(l, "truncate: producer state", err)
 	}
 	if l.events.Truncated != nil {
 		l.events.Truncated(l.dir, Offset(newEnd), removed-l.Size())
@@ -72,22 +72,22 @@ func (l *Log) TruncateTo(end Offset) error {
 
 // dropBehind deletes the segments behind the at-th, durably: were they to come
 // back after a crash, they would stand behind a gap.
-func (l *Log) dropBehind(segs []*segment.Segment, at int) error {
+func dropBehind(l *Log, segs []*segment.Segment, at int) error {
 	if at+1 == len(segs) {
 		return nil
 	}
-	l.setSegments(slices.Clone(segs[:at+1]))
-	if err := l.doomAll(segs[at+1:]); err != nil {
+	setSegments(l, slices.Clone(segs[:at+1]))
+	if err := doomAll(l, segs[at+1:]); err != nil {
 		return err
 	}
 	if err := l.fs.SyncDir(l.dir); err != nil {
-		return l.fail("truncate", err)
+		return fail(l, "truncate", err)
 	}
 	return nil
 }
 
 // cutting keeps flushes out and makes those that were taken void.
-func (l *Log) cutting() {
+func cutting(l *Log) {
 	l.flushing.Lock()
 	l.generation++
 }
@@ -95,13 +95,13 @@ func (l *Log) cutting() {
 // Reset empties the log and lets it begin at start: what a follower does whose
 // leader has nothing it could build on.
 func (l *Log) Reset(start Offset) error {
-	if err := l.usable(); err != nil {
+	if err := usable(l); err != nil {
 		return err
 	}
 	if start < 0 {
 		return fmt.Errorf("%w: reset to %d", ErrOffsetOutOfRange, start)
 	}
-	l.cutting()
+	cutting(l)
 	defer l.flushing.Unlock()
 	removed := l.Size()
 	old := l.view.Load().segs
@@ -110,20 +110,20 @@ func (l *Log) Reset(start Offset) error {
 	l.synced.Store(int64(start))
 	l.view.Store(&View{log: l})
 	// Deleted first: the new segment may have the name of one of them.
-	if err := l.doomAll(old); err != nil {
+	if err := doomAll(l, old); err != nil {
 		return err
 	}
 	seg, err := segment.Create(&l.env, int64(start), l.now())
 	if err != nil {
-		return l.fail("reset", err)
+		return fail(l, "reset", err)
 	}
 	l.namesDirty, l.trusted = true, false
-	l.setSegments([]*segment.Segment{seg})
+	setSegments(l, []*segment.Segment{seg})
 	l.producers.Clear()
 	l.txns.Reset(l.producers)
-	l.setEpochs(nil)
-	if err := l.dropSnapshots(func(Offset) bool { return true }); err != nil {
-		return l.fail("reset", err)
+	setEpochs(l, nil)
+	if err := dropSnapshots(l, func(Offset) bool { return true }); err != nil {
+		return fail(l, "reset", err)
 	}
 	if l.events.Truncated != nil {
 		l.events.Truncated(l.dir, start, removed)
@@ -136,7 +136,7 @@ func (l *Log) Reset(start Offset) error {
 // checkpoint makes it durable. ErrOffsetOutOfRange beyond the log end; below
 // the log start nothing changes.
 func (l *Log) TrimTo(start Offset) error {
-	if err := l.usable(); err != nil {
+	if err := usable(l); err != nil {
 		return err
 	}
 	if start > l.End() {
@@ -144,16 +144,16 @@ func (l *Log) TrimTo(start Offset) error {
 	}
 	if start > l.Start() {
 		l.start.Store(int64(start))
-		l.trimEpochs(start)
+		trimEpochs(l, start)
 	}
 	return nil
 }
 
 // doom renames a segment's files and remembers to remove them.
-func (l *Log) doom(s *segment.Segment) error {
+func doom(l *Log, s *segment.Segment) error {
 	l.namesDirty = true
 	if err := s.Delete(); err != nil {
-		return l.fail("delete segment", err)
+		return fail(l, "delete segment", err)
 	}
 	l.doomed = append(l.doomed, doomed{Offset(s.Base()), l.now()})
 	return nil
@@ -161,9 +161,9 @@ func (l *Log) doom(s *segment.Segment) error {
 
 // doomAll deletes segments, the newest first, so that whatever happens what
 // is left has no gap.
-func (l *Log) doomAll(segs []*segment.Segment) error {
+func doomAll(l *Log, segs []*segment.Segment) error {
 	for _, s := range slices.Backward(segs) {
-		if err := l.doom(s); err != nil {
+		if err := doom(l, s); err != nil {
 			return err
 		}
 	}

@@ -63,8 +63,8 @@ func decodeEpochs(b []byte) ([]epochEntry, error) {
 	return list, nil
 }
 
-func (l *Log) readEpochs() ([]epochEntry, error) {
-	f, err := l.fs.OpenFile(l.path(epochFile), os.O_RDONLY, 0)
+func readEpochs(l *Log) ([]epochEntry, error) {
+	f, err := l.fs.OpenFile(pathOf(l, epochFile), os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (l *Log) readEpochs() ([]epochEntry, error) {
 // LastEpochIn is the latest leader epoch that the log in a directory has seen,
 // without opening the log; -1 when its file is missing, empty or unreadable.
 func LastEpochIn(fsys vfs.FS, dir string) Epoch {
-	list, err := (&Log{fs: fsys, dir: dir}).readEpochs()
+	list, err := readEpochs(&Log{fs: fsys, dir: dir})
 	if err != nil || len(list) == 0 {
 		return -1
 	}
@@ -92,8 +92,8 @@ func LastEpochIn(fsys vfs.FS, dir string) Epoch {
 }
 
 // writeEpochs replaces the file; its name is durable after SyncDir.
-func (l *Log) writeEpochs(list []epochEntry) error {
-	tmp := l.path(epochFile + ".tmp")
+func writeEpochs(l *Log, list []epochEntry) error {
+	tmp := pathOf(l, epochFile+".tmp")
 	f, err := l.fs.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
@@ -108,17 +108,17 @@ func (l *Log) writeEpochs(list []epochEntry) error {
 	if err != nil {
 		return err
 	}
-	return l.fs.Rename(tmp, l.path(epochFile))
+	return l.fs.Rename(tmp, pathOf(l, epochFile))
 }
 
 // setEpochs publishes a new list, which is never changed afterwards.
-func (l *Log) setEpochs(list []epochEntry) {
+func setEpochs(l *Log, list []epochEntry) {
 	l.epochs.Store(&list)
 	l.epochsDirty = true
 }
 
 // assignEpoch notes that epoch begins at start, unless it is known already.
-func (l *Log) assignEpoch(epoch Epoch, start Offset) {
+func assignEpoch(l *Log, epoch Epoch, start Offset) {
 	if epoch < 0 || epoch == l.LastEpoch() {
 		return
 	}
@@ -127,17 +127,17 @@ func (l *Log) assignEpoch(epoch Epoch, start Offset) {
 	for n > 0 && (old[n-1].epoch >= epoch || old[n-1].start >= start) {
 		n--
 	}
-	l.setEpochs(append(old[:n:n], epochEntry{epoch, start}))
+	setEpochs(l, append(old[:n:n], epochEntry{epoch, start}))
 }
 
 // AssignEpoch notes that the records from the log end on are of leader epoch
 // e. The next Flush makes it durable; until then recovery finds it again in the
 // headers of the batches that carry it.
-func (l *Log) AssignEpoch(e Epoch) { l.assignEpoch(e, l.End()) }
+func (l *Log) AssignEpoch(e Epoch) { assignEpoch(l, e, l.End()) }
 
 // BeginEpoch is AssignEpoch, durable before it returns.
 func (l *Log) BeginEpoch(e Epoch) error {
-	if err := l.usable(); err != nil {
+	if err := usable(l); err != nil {
 		return err
 	}
 	l.AssignEpoch(e)
@@ -145,16 +145,16 @@ func (l *Log) BeginEpoch(e Epoch) error {
 		return nil
 	}
 	l.flushing.Lock()
-	err := l.writeEpochs(*l.epochs.Load())
+	err := writeEpochs(l, *l.epochs.Load())
 	if err == nil {
-		err = l.syncDir()
+		err = syncDir(l)
 	}
 	l.flushing.Unlock()
 	if errors.Is(err, segment.ErrSync) {
-		return l.fail("leader epoch", err)
+		return fail(l, "leader epoch", err)
 	}
 	if err != nil {
-		return l.ioError("leader epoch", err)
+		return ioError(l, "leader epoch", err)
 	}
 	l.epochsDirty = false
 	return nil
@@ -194,20 +194,20 @@ func (l *Log) EpochEnd(e Epoch) (Epoch, Offset) {
 }
 
 // cutEpochs drops entries from end on.
-func (l *Log) cutEpochs(end Offset) {
+func cutEpochs(l *Log, end Offset) {
 	old := *l.epochs.Load()
 	n := len(old)
 	for n > 0 && old[n-1].start >= end {
 		n--
 	}
 	if n < len(old) {
-		l.setEpochs(old[:n:n])
+		setEpochs(l, old[:n:n])
 	}
 }
 
 // trimEpochs drops entries whose records all lie below start; the one in
 // which start lies begins there now.
-func (l *Log) trimEpochs(start Offset) {
+func trimEpochs(l *Log, start Offset) {
 	old := *l.epochs.Load()
 	n := 0
 	for n < len(old) && old[n].start <= start {
@@ -217,5 +217,5 @@ func (l *Log) trimEpochs(start Offset) {
 		return
 	}
 	list := append([]epochEntry{{old[n-1].epoch, start}}, old[n:]...)
-	l.setEpochs(list)
+	setEpochs(l, list)
 }

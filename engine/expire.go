@@ -22,16 +22,16 @@ const (
 // files are renamed now and removed by Reap. It also forgets producers that
 // have been silent for long. Nothing may be staged.
 func (l *Log) Expire(now time.Time, hw Offset) (removed int, err error) {
-	if err := l.usable(); err != nil {
+	if err := usable(l); err != nil {
 		return 0, err
 	}
 	l.producers.Expire(now.UnixMilli(), l.expiryMs)
 	for {
-		n, why, err := l.expirable(now, hw)
+		n, why, err := expirable(l, now, hw)
 		if err != nil || n == 0 {
 			return removed, err
 		}
-		if err := l.removeFront(n, why); err != nil {
+		if err := removeFront(l, n, why); err != nil {
 			return removed, err
 		}
 		removed += n
@@ -39,7 +39,7 @@ func (l *Log) Expire(now time.Time, hw Offset) (removed int, err error) {
 }
 
 // expirable counts the segments at the front that one reason gives up.
-func (l *Log) expirable(now time.Time, hw Offset) (n int, why string, err error) {
+func expirable(l *Log, now time.Time, hw Offset) (n int, why string, err error) {
 	c := l.Config()
 	segs := l.view.Load().segs
 	count := func(gives func(i int) (bool, error)) (n int, err error) {
@@ -77,7 +77,7 @@ func (l *Log) expirable(now time.Time, hw Offset) (n int, why string, err error)
 		n, err = count(func(i int) (bool, error) {
 			largest, err := segs[i].LargestTimestamp()
 			if err != nil {
-				return false, l.openError("retention", err)
+				return false, openError(l, "retention", err)
 			}
 			return now.UnixMilli()-largest > c.RetentionMs, nil
 		})
@@ -87,7 +87,7 @@ func (l *Log) expirable(now time.Time, hw Offset) (n int, why string, err error)
 
 // removeFront deletes the first n segments; if those are all, an empty one
 // takes their place first.
-func (l *Log) removeFront(n int, why string) error {
+func removeFront(l *Log, n int, why string) error {
 	if n == len(l.view.Load().segs) {
 		if err := l.Roll(); err != nil {
 			return err
@@ -97,25 +97,25 @@ func (l *Log) removeFront(n int, why string) error {
 	gone, kept := segs[:n], slices.Clone(segs[n:])
 	start := max(l.Start(), Offset(kept[0].Base()))
 	l.start.Store(int64(start)) // before the list, so that a reader of the new list knows
-	l.setSegments(kept)
-	l.trimEpochs(start)
+	setSegments(l, kept)
+	trimEpochs(l, start)
 	l.flushing.Lock() // a flush that was taken earlier finds them gone
 	defer l.flushing.Unlock()
 	for _, s := range gone { // the oldest first: what is left has no gap
-		if err := l.expireSegment(s, why); err != nil {
+		if err := expireSegment(l, s, why); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *Log) expireSegment(s *segment.Segment, why string) error {
-	if err := l.doom(s); err != nil {
+func expireSegment(l *Log, s *segment.Segment, why string) error {
+	if err := doom(l, s); err != nil {
 		return err
 	}
 	base := Offset(s.Base())
-	if err := l.dropSnapshots(func(o Offset) bool { return o == base }); err != nil {
-		return l.fail("retention", err)
+	if err := dropSnapshots(l, func(o Offset) bool { return o == base }); err != nil {
+		return fail(l, "retention", err)
 	}
 	if l.events.Expired != nil {
 		l.events.Expired(l.dir, base, why)

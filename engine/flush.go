@@ -31,7 +31,7 @@ type Flush struct {
 // Flush takes the picture. Nothing may be staged.
 func (l *Log) Flush() *Flush {
 	f := &Flush{log: l, end: l.End(), generation: l.generation}
-	if f.err = l.usable(); f.err != nil {
+	if f.err = usable(l); f.err != nil {
 		return f
 	}
 	for _, s := range l.view.Load().segs {
@@ -84,17 +84,17 @@ func (f *Flush) Run() error {
 		}
 	}
 	if f.epochFile {
-		if err := l.writeEpochs(f.epochs); err != nil {
+		if err := writeEpochs(l, f.epochs); err != nil {
 			return err
 		}
 	}
 	if f.names {
-		return l.syncDir()
+		return syncDir(l)
 	}
 	return nil
 }
 
-func (l *Log) syncDir() error {
+func syncDir(l *Log) error {
 	if err := l.fs.SyncDir(l.dir); err != nil {
 		return fmt.Errorf("%w: %w", segment.ErrSync, err)
 	}
@@ -126,12 +126,12 @@ func (l *Log) FlushDone(f *Flush, err error) error {
 		return nil
 	}
 	switch {
-	case l.usable() != nil:
+	case usable(l) != nil:
 		return err
 	case errors.Is(err, segment.ErrSync):
-		return l.fail("sync", err)
+		return fail(l, "sync", err)
 	}
-	return l.ioError("flush", err)
+	return ioError(l, "flush", err)
 }
 
 // Sync flushes and waits for it.
@@ -149,7 +149,7 @@ func (l *Log) Close(clean bool) error {
 	}
 	var err error
 	if clean {
-		err = l.settle()
+		err = settle(l)
 	}
 	l.flushing.Lock()
 	l.generation++
@@ -166,15 +166,15 @@ func (l *Log) Close(clean bool) error {
 }
 
 // settle leaves nothing to do for who opens the log next.
-func (l *Log) settle() error {
-	if err := l.usable(); err != nil {
+func settle(l *Log) error {
+	if err := usable(l); err != nil {
 		return err
 	}
-	if err := l.active().Seal(); err != nil {
-		return l.ioError("close", err)
+	if err := active(l).Seal(); err != nil {
+		return ioError(l, "close", err)
 	}
-	if err := l.takeSnapshot(l.End()); err != nil {
-		return l.ioError("snapshot at close", err)
+	if err := takeSnapshot(l, l.End()); err != nil {
+		return ioError(l, "snapshot at close", err)
 	}
 	return l.Sync()
 }

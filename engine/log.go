@@ -115,15 +115,15 @@ func (l *Log) CloseIdle() {
 	}
 }
 
-func (l *Log) nowMs() int64 { return l.now().UnixMilli() }
+func nowMs(l *Log) int64 { return l.now().UnixMilli() }
 
 // active is the segment that takes appends.
-func (l *Log) active() *segment.Segment {
+func active(l *Log) *segment.Segment {
 	segs := l.view.Load().segs
 	return segs[len(segs)-1]
 }
 
-func (l *Log) setSegments(segs []*segment.Segment) {
+func setSegments(l *Log, segs []*segment.Segment) {
 	size := int64(0)
 	for _, s := range segs {
 		size += s.Size()
@@ -134,7 +134,7 @@ func (l *Log) setSegments(segs []*segment.Segment) {
 
 // fail fences the log: what the disk did not take must not be offered again as
 // if nothing had happened. The first reason stays.
-func (l *Log) fail(op string, err error) error {
+func fail(l *Log, op string, err error) error {
 	fenced := fmt.Errorf("%w: %s: %w", ErrIO, op, err)
 	if l.failed.CompareAndSwap(nil, &fenced) && l.events.Failed != nil {
 		l.events.Failed(l.dir, fenced)
@@ -144,23 +144,23 @@ func (l *Log) fail(op string, err error) error {
 
 // ioError says what a failed operation that lost nothing means: a full disk or
 // a want of descriptors passes, all else fences.
-func (l *Log) ioError(op string, err error) error {
+func ioError(l *Log, op string, err error) error {
 	if vfs.IsNoSpace(err) {
 		return fmt.Errorf("%w: %s: %w", ErrNoSpace, op, err)
 	}
-	return l.openError(op, err)
+	return openError(l, op, err)
 }
 
 // openError is ioError where a full disk has no business.
-func (l *Log) openError(op string, err error) error {
+func openError(l *Log, op string, err error) error {
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		return fmt.Errorf("%w: %s: %w", errResources, op, err)
 	}
-	return l.fail(op, err)
+	return fail(l, op, err)
 }
 
 // usable tells why the log takes no changes, nil if it does.
-func (l *Log) usable() error {
+func usable(l *Log) error {
 	if l.closed {
 		return ErrClosed
 	}

@@ -25,12 +25,12 @@ const day = 24 * time.Hour
 func Open(dir string, o Options) (*Log, error) {
 	l := newLog(dir, &o)
 	began := l.now()
-	found, err := l.list()
+	found, err := listFiles(l)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
 	r := Recovery{Clean: o.Clean}
-	if err := l.load(&o, found, &r); err != nil {
+	if err := loadLog(l, &o, found, &r); err != nil {
 		for _, s := range l.view.Load().segs {
 			s.Close()
 		}
@@ -76,14 +76,14 @@ type files struct {
 	snapshots []Offset
 }
 
-// list reads the directory and removes or finishes what an interrupted
+// listFiles reads the directory and removes or finishes what an interrupted
 // deletion, cleaning or split left.
-func (l *Log) list() (files, error) {
+func listFiles(l *Log) (files, error) {
 	entries, err := l.fs.ReadDir(l.dir)
 	if err != nil {
 		return files{}, err
 	}
-	again, err := l.leftovers(entries)
+	again, err := leftovers(l, entries)
 	if err != nil {
 		return files{}, err
 	}
@@ -92,11 +92,11 @@ func (l *Log) list() (files, error) {
 			return files{}, err
 		}
 	}
-	return l.sort(entries)
+	return sortFiles(l, entries)
 }
 
-// sort makes segments of .log files and removes indexes that have none.
-func (l *Log) sort(entries []fs.DirEntry) (files, error) {
+// sortFiles makes segments of .log files and removes indexes that have none.
+func sortFiles(l *Log, entries []fs.DirEntry) (files, error) {
 	var found files
 	logs := make(map[int64]int64) // base -> size
 	txns := make(map[int64]bool)
@@ -127,7 +127,7 @@ func (l *Log) sort(entries []fs.DirEntry) (files, error) {
 		if _, has := logs[offset]; !ok || !index || has || e.IsDir() {
 			continue
 		}
-		if err := l.fs.Remove(l.path(e.Name())); err != nil {
+		if err := l.fs.Remove(pathOf(l, e.Name())); err != nil {
 			return files{}, err
 		}
 		l.namesDirty = true
@@ -150,7 +150,7 @@ func (l *Log) sort(entries []fs.DirEntry) (files, error) {
 
 // leftovers carries out what Kafka's LogLoader does with .deleted, .cleaned
 // and .swap files, and tells whether it changed anything.
-func (l *Log) leftovers(entries []fs.DirEntry) (changed bool, err error) {
+func leftovers(l *Log, entries []fs.DirEntry) (changed bool, err error) {
 	smallestCleaned := int64(math.MaxInt64)
 	var remove, swaps []string
 	for _, e := range entries {
@@ -177,12 +177,12 @@ func (l *Log) leftovers(entries []fs.DirEntry) (changed bool, err error) {
 		return false
 	})
 	for _, name := range remove {
-		if err := l.fs.Remove(l.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := l.fs.Remove(pathOf(l, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return true, err
 		}
 	}
 	if len(swaps) > 0 {
-		if err := l.finishSwaps(entries, swaps); err != nil {
+		if err := finishSwaps(l, entries, swaps); err != nil {
 			return true, err
 		}
 	}
@@ -192,14 +192,14 @@ func (l *Log) leftovers(entries []fs.DirEntry) (changed bool, err error) {
 
 // finishSwaps removes the segments that swapped ones replace, then gives those
 // their names.
-func (l *Log) finishSwaps(entries []fs.DirEntry, swaps []string) error {
+func finishSwaps(l *Log, entries []fs.DirEntry, swaps []string) error {
 	first, end := int64(math.MaxInt64), int64(math.MinInt64)
 	for _, name := range swaps {
 		offset, suffix, _ := segment.ParseName(name)
 		if suffix != segment.LogSuffix+segment.SwapSuffix {
 			continue
 		}
-		next, err := segment.EndOfFile(l.fs, l.path(name), offset)
+		next, err := segment.EndOfFile(l.fs, pathOf(l, name), offset)
 		if err != nil {
 			return err
 		}
@@ -211,12 +211,12 @@ func (l *Log) finishSwaps(entries []fs.DirEntry, swaps []string) error {
 		if !ok || e.IsDir() || strings.HasSuffix(suffix, segment.SwapSuffix) || offset < first || offset >= end {
 			continue
 		}
-		if err := l.fs.Remove(l.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := l.fs.Remove(pathOf(l, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	for _, name := range swaps {
-		if err := l.fs.Rename(l.path(name), l.path(strings.TrimSuffix(name, segment.SwapSuffix))); err != nil {
+		if err := l.fs.Rename(pathOf(l, name), pathOf(l, strings.TrimSuffix(name, segment.SwapSuffix))); err != nil {
 			return err
 		}
 	}

@@ -12,22 +12,22 @@ import (
 	"github.com/samsa-broker/samsa/engine/segment"
 )
 
-// load makes the log out of what was found.
-func (l *Log) load(o *Options, found files, r *Recovery) error {
+// loadLog makes the log out of what was found.
+func loadLog(l *Log, o *Options, found files, r *Recovery) error {
 	l.snapshots = found.snapshots
-	l.setSegments(found.segments)
+	setSegments(l, found.segments)
 	if len(found.segments) > 0 {
 		l.start.Store(max(int64(o.LogStart), found.segments[0].Base()))
 	}
-	epochsErr := l.loadEpochs()
+	epochsErr := loadEpochs(l)
 	var err error
 	switch {
 	case len(found.segments) == 0:
-		err = l.begin(o.LogStart)
+		err = beginLog(l, o.LogStart)
 	case o.Clean:
-		err = l.loadClean(o, r)
+		err = loadClean(l, o, r)
 	default:
-		err = l.recover(o, r)
+		err = recoverLog(l, o, r)
 	}
 	if err != nil {
 		return err
@@ -43,34 +43,34 @@ func (l *Log) load(o *Options, found files, r *Recovery) error {
 			return err
 		}
 	}
-	l.cutEpochs(l.End())
+	cutEpochs(l, l.End())
 	if epochsErr != nil {
-		if err := l.scanEpochs(epochsErr); err != nil {
+		if err := scanEpochs(l, epochsErr); err != nil {
 			return err
 		}
 	}
-	l.trimEpochs(o.LogStart)
-	return l.dropStraySnapshots()
+	trimEpochs(l, o.LogStart)
+	return dropStraySnapshots(l)
 }
 
-// begin makes the first segment of an empty log.
-func (l *Log) begin(start Offset) error {
+// beginLog makes the first segment of an empty log.
+func beginLog(l *Log, start Offset) error {
 	seg, err := segment.Create(&l.env, int64(start), l.now())
 	if err != nil {
 		return err
 	}
 	l.namesDirty = true
-	l.setSegments([]*segment.Segment{seg})
+	setSegments(l, []*segment.Segment{seg})
 	for _, end := range []interface{ Store(int64) }{&l.start, &l.end, &l.synced} {
 		end.Store(int64(start))
 	}
-	return l.dropSnapshots(func(o Offset) bool { return o > start })
+	return dropSnapshots(l, func(o Offset) bool { return o > start })
 }
 
 // loadClean takes the ends from names where it can: after a clean stop the
 // newest snapshot is that of the log end, and so is the recovery point.
-func (l *Log) loadClean(o *Options, r *Recovery) error {
-	active := l.active()
+func loadClean(l *Log, o *Options, r *Recovery) error {
+	active := active(l)
 	end := Offset(active.Base())
 	if active.Size() > 0 {
 		n := len(l.snapshots)
@@ -86,28 +86,28 @@ func (l *Log) loadClean(o *Options, r *Recovery) error {
 	}
 	l.end.Store(int64(end))
 	l.synced.Store(int64(end))
-	if err := l.dropSnapshots(func(o Offset) bool { return o > end }); err != nil {
+	if err := dropSnapshots(l, func(o Offset) bool { return o > end }); err != nil {
 		return err
 	}
 	if len(l.snapshots) == 0 { // as Kafka: who stopped cleanly without a snapshot had no producers
 		return nil
 	}
-	read, err := l.loadProducers(end)
+	read, err := loadProducers(l, end)
 	r.BytesRead += read
 	return err
 }
 
-// recover checks the segments from the one that holds the recovery point on. A
+// recoverLog checks the segments from the one that holds the recovery point on. A
 // gap between two of them, behind the recovery point, is where bytes were lost
 // when the machine stopped, unless compaction can have made it: of a topic that
 // is compacted, or by a Kafka broker, whose topic configs may not be known.
-func (l *Log) recover(o *Options, r *Recovery) error {
+func recoverLog(l *Log, o *Options, r *Recovery) error {
 	segs := l.view.Load().segs
 	point := max(o.RecoveryPoint, 0)
 	// The segment before the point counts even if it ends there: the last entry
 	// of its time index was made when it was rolled, perhaps after the last sync.
 	first := max((&View{log: l, segs: segs}).find(point-1), 0)
-	applyFrom, read, err := l.producersBefore(o, point, segs[first])
+	applyFrom, read, err := producersBefore(l, o, point, segs[first])
 	if err != nil {
 		return err
 	}
@@ -119,12 +119,12 @@ func (l *Log) recover(o *Options, r *Recovery) error {
 	for i := first; i < len(segs); i++ {
 		if next := Offset(segs[i].Base()); end < next && end >= point && !l.foreign && !l.Config().Compact {
 			r.Reason = fmt.Sprintf("nothing between %d and the segment at %d", end, next)
-			if err := l.dropDamaged(i, r); err != nil {
+			if err := dropDamaged(l, i, r); err != nil {
 				return err
 			}
 			break
 		}
-		got, err := l.recoverSegment(segs[i], point, applyFrom)
+		got, err := recoverSegment(l, segs[i], point, applyFrom)
 		r.BytesRead += got.BytesRead
 		r.Segments++
 		if err != nil {
@@ -133,38 +133,38 @@ func (l *Log) recover(o *Options, r *Recovery) error {
 		end = max(end, Offset(got.End))
 		if got.Why != nil {
 			r.BytesTruncated, r.Reason = got.Truncated, got.Why.Error()
-			if err := l.dropDamaged(i+1, r); err != nil {
+			if err := dropDamaged(l, i+1, r); err != nil {
 				return err
 			}
 			break
 		}
 	}
-	l.setSegments(l.view.Load().segs)
+	setSegments(l, l.view.Load().segs)
 	l.end.Store(int64(end))
 	l.synced.Store(int64(min(point, end)))
-	if err := l.dropSnapshots(func(o Offset) bool { return o > end }); err != nil {
+	if err := dropSnapshots(l, func(o Offset) bool { return o > end }); err != nil {
 		return err
 	}
 	if end < applyFrom { // the file ends before what producer state was of
-		if _, err := l.loadProducers(end); err != nil {
+		if _, err := loadProducers(l, end); err != nil {
 			return err
 		}
 	}
 	if read > 0 || len(l.snapshots) == 0 { // spare the next start what this one had to read
-		return l.takeSnapshot(end)
+		return takeSnapshot(l, end)
 	}
 	return nil
 }
 
 // dropDamaged deletes the segments from the n-th on, durably: they must not
 // come back behind a gap.
-func (l *Log) dropDamaged(n int, r *Recovery) error {
+func dropDamaged(l *Log, n int, r *Recovery) error {
 	segs := l.view.Load().segs
 	if r.Removed = len(segs) - n; r.Removed == 0 {
 		return nil
 	}
-	l.setSegments(slices.Clone(segs[:n]))
-	if err := l.doomAll(segs[n:]); err != nil {
+	setSegments(l, slices.Clone(segs[:n]))
+	if err := doomAll(l, segs[n:]); err != nil {
 		return err
 	}
 	return l.fs.SyncDir(l.dir)
@@ -172,10 +172,10 @@ func (l *Log) dropDamaged(n int, r *Recovery) error {
 
 // producersBefore makes the producer state with which recovery begins, and
 // returns the offset it is of: batches from there on are to be applied.
-func (l *Log) producersBefore(o *Options, point Offset, first *segment.Segment) (at Offset, read int64, err error) {
+func producersBefore(l *Log, o *Options, point Offset, first *segment.Segment) (at Offset, read int64, err error) {
 	if len(o.Producers) > 0 && point >= Offset(first.Base()) {
 		if entries, err := producer.DecodeFull(o.Producers); err == nil {
-			l.producers.Load(entries, l.nowMs(), l.expiryMs)
+			l.producers.Load(entries, nowMs(l), l.expiryMs)
 			l.txns.Reset(l.producers)
 			return point, 0, nil
 		} else if l.events.Rebuilt != nil {
@@ -184,19 +184,19 @@ func (l *Log) producersBefore(o *Options, point Offset, first *segment.Segment) 
 	}
 	base := Offset(first.Base())
 	limit := max(point, base)
-	at = max(l.loadSnapshot(limit), l.Start())
+	at = max(loadSnapshot(l, limit), l.Start())
 	l.txns.Reset(l.producers)
 	if at >= base { // the rest comes with the segment itself
 		return at, 0, nil
 	}
-	read, err = l.replayProducers(at, base)
+	read, err = replayProducers(l, at, base)
 	return base, read, err
 }
 
 // recoverSegment recovers one segment, feeding epochs and producer state.
 // Between the state's offset and the place where checking begins, headers are
 // read without being checked.
-func (l *Log) recoverSegment(s *segment.Segment, point, applyFrom Offset) (segment.Recovered, error) {
+func recoverSegment(l *Log, s *segment.Segment, point, applyFrom Offset) (segment.Recovered, error) {
 	base := Offset(s.Base())
 	if applyFrom < base {
 		applyFrom = base
@@ -205,18 +205,18 @@ func (l *Log) recoverSegment(s *segment.Segment, point, applyFrom Offset) (segme
 	got, err := s.Recover(int64(point), func(h *segment.Head, whole func() ([]byte, error)) error {
 		if !begun {
 			begun = true
-			n, err := l.beginRecovery(s, applyFrom, Offset(h.Base))
+			n, err := beginRecovery(l, s, applyFrom, Offset(h.Base))
 			if replayed = n; err != nil {
 				return err
 			}
 		}
 		if h.Magic == 2 && h.Epoch > int32(l.LastEpoch()) {
-			l.assignEpoch(Epoch(h.Epoch), Offset(h.Base))
+			assignEpoch(l, Epoch(h.Epoch), Offset(h.Base))
 		}
 		if Offset(h.Base) < applyFrom {
 			return nil
 		}
-		aborted, err := l.replayBatch(h, whole)
+		aborted, err := replayBatch(l, h, whole)
 		if err == nil && aborted != nil {
 			err = s.Abort(*aborted)
 		}
@@ -231,7 +231,7 @@ func (l *Log) recoverSegment(s *segment.Segment, point, applyFrom Offset) (segme
 
 // beginRecovery brings producer state from applyFrom to where checking begins,
 // and drops the aborted transactions that will be found again.
-func (l *Log) beginRecovery(s *segment.Segment, applyFrom, checked Offset) (read int64, err error) {
+func beginRecovery(l *Log, s *segment.Segment, applyFrom, checked Offset) (read int64, err error) {
 	if err := s.CutAborted(int64(applyFrom)); err != nil || applyFrom >= checked {
 		return 0, err
 	}
@@ -239,7 +239,7 @@ func (l *Log) beginRecovery(s *segment.Segment, applyFrom, checked Offset) (read
 		if Offset(h.Base) >= checked {
 			return errStop
 		}
-		aborted, err := l.replayBatch(h, whole)
+		aborted, err := replayBatch(l, h, whole)
 		if err == nil && aborted != nil {
 			err = s.Abort(*aborted)
 		}
@@ -256,14 +256,14 @@ var errStop = errors.New("engine: far enough")
 
 // dropStraySnapshots removes snapshots that are not of a segment's base, but
 // for the newest if it lies behind the last of them: Kafka's rule.
-func (l *Log) dropStraySnapshots() error {
+func dropStraySnapshots(l *Log) error {
 	n := len(l.snapshots)
 	if n == 0 {
 		return nil
 	}
 	v := l.view.Load()
-	newest, last := l.snapshots[n-1], Offset(l.active().Base())
-	return l.dropSnapshots(func(o Offset) bool {
+	newest, last := l.snapshots[n-1], Offset(active(l).Base())
+	return dropSnapshots(l, func(o Offset) bool {
 		at := v.find(o)
 		isBase := at >= 0 && v.segs[at].Base() == int64(o)
 		return !isBase && !(o == newest && o > last)
@@ -272,8 +272,8 @@ func (l *Log) dropStraySnapshots() error {
 
 // loadEpochs reads the epoch file. An error means that it is missing beside
 // records, or not to be trusted.
-func (l *Log) loadEpochs() error {
-	list, err := l.readEpochs()
+func loadEpochs(l *Log) error {
+	list, err := readEpochs(l)
 	if errors.Is(err, fs.ErrNotExist) && l.Size() == 0 {
 		err = nil
 	}
@@ -283,12 +283,12 @@ func (l *Log) loadEpochs() error {
 
 // scanEpochs finds the leader epochs in the log itself. Segments whose first
 // batch has the epoch of the next one's are not read any further.
-func (l *Log) scanEpochs(why error) error {
+func scanEpochs(l *Log, why error) error {
 	if l.Size() == 0 {
 		return nil
 	}
 	recovered := *l.epochs.Load()
-	l.setEpochs(nil)
+	setEpochs(l, nil)
 	segs := l.view.Load().segs
 	for i, s := range segs {
 		nextEpoch := int32(-2)
@@ -302,7 +302,7 @@ func (l *Log) scanEpochs(why error) error {
 			}
 		}
 		_, err := s.Walk(s.Base(), func(h *segment.Head, _ func() ([]byte, error)) error {
-			l.assignEpoch(Epoch(h.Epoch), Offset(h.Base))
+			assignEpoch(l, Epoch(h.Epoch), Offset(h.Base))
 			if h.Epoch == nextEpoch {
 				return errStop
 			}
@@ -314,7 +314,7 @@ func (l *Log) scanEpochs(why error) error {
 	}
 	for _, e := range recovered { // an epoch that began at the end has no batch yet
 		if e.start >= l.End() {
-			l.assignEpoch(e.epoch, e.start)
+			assignEpoch(l, e.epoch, e.start)
 		}
 	}
 	if l.events.Rebuilt != nil {

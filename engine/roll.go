@@ -16,21 +16,21 @@ import (
 // Roll begins a new segment at the log end. Nothing may be staged. An empty
 // active segment stays.
 func (l *Log) Roll() error {
-	if err := l.ready(); err != nil {
+	if err := ready(l); err != nil {
 		return err
 	}
-	if l.active().Size() == 0 && l.active().Base() == int64(l.End()) {
+	if active(l).Size() == 0 && active(l).Base() == int64(l.End()) {
 		return nil
 	}
-	return l.roll(l.End())
+	return roll(l, l.End())
 }
 
 // roll begins a segment at base. Producer state is that of base.
-func (l *Log) roll(base Offset) error {
+func roll(l *Log, base Offset) error {
 	segs := slices.Clone(l.view.Load().segs)
 	last := segs[len(segs)-1]
 	if err := last.Seal(); err != nil {
-		return l.ioError("roll", err)
+		return ioError(l, "roll", err)
 	}
 	unused := last.Size() == 0 // begun for an offset that never came
 	if unused && last.Base() == int64(base) {
@@ -38,12 +38,12 @@ func (l *Log) roll(base Offset) error {
 	}
 	seg, err := segment.Create(&l.env, int64(base), l.now())
 	if err != nil {
-		return l.ioError("roll", err)
+		return ioError(l, "roll", err)
 	}
 	l.namesDirty = true
-	if err := l.takeSnapshot(base); err != nil {
+	if err := takeSnapshot(l, base); err != nil {
 		seg.Close()
-		return l.ioError("snapshot at roll", err)
+		return ioError(l, "snapshot at roll", err)
 	}
 	if unused {
 		segs = segs[:len(segs)-1]
@@ -53,18 +53,18 @@ func (l *Log) roll(base Offset) error {
 		l.events.Rolled(l.dir, base)
 	}
 	if unused {
-		return l.doom(last)
+		return doom(l, last)
 	}
 	return nil
 }
 
 // takeSnapshot writes producer state as of offset, unless there is a snapshot
 // of that or a later offset. It is synced by the next flush.
-func (l *Log) takeSnapshot(offset Offset) error {
+func takeSnapshot(l *Log, offset Offset) error {
 	if n := len(l.snapshots); n > 0 && l.snapshots[n-1] >= offset || n == 0 && offset == 0 {
 		return nil
 	}
-	name := l.path(segment.Name(int64(offset), segment.SnapshotSuffix))
+	name := pathOf(l, segment.Name(int64(offset), segment.SnapshotSuffix))
 	f, err := l.fs.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
@@ -79,13 +79,13 @@ func (l *Log) takeSnapshot(offset Offset) error {
 }
 
 // dropSnapshots removes the snapshots for which gone is true.
-func (l *Log) dropSnapshots(gone func(Offset) bool) error {
+func dropSnapshots(l *Log, gone func(Offset) bool) error {
 	var first error
 	l.snapshots = slices.DeleteFunc(l.snapshots, func(o Offset) bool {
 		if !gone(o) {
 			return false
 		}
-		err := l.fs.Remove(l.path(segment.Name(int64(o), segment.SnapshotSuffix)))
+		err := l.fs.Remove(pathOf(l, segment.Name(int64(o), segment.SnapshotSuffix)))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && first == nil {
 			first = fmt.Errorf("remove snapshot: %w", err)
 		}
@@ -95,4 +95,4 @@ func (l *Log) dropSnapshots(gone func(Offset) bool) error {
 	return first
 }
 
-func (l *Log) path(name string) string { return filepath.Join(l.dir, name) }
+func pathOf(l *Log, name string) string { return filepath.Join(l.dir, name) }

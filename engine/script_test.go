@@ -282,7 +282,7 @@ func (s *script) read(d *datadriven.TestData) {
 	}
 }
 
-// list prints the directory, and what small files say.
+// listFiles prints the directory, and what small files say.
 func (s *script) list() {
 	entries, err := s.mem.ReadDir(testDir)
 	if err != nil {

@@ -59,7 +59,7 @@ func (l *Log) Stage(a *Append) error {
 	}
 	a.Err, a.Duplicate, a.AppendTimeMs, a.LogStart = nil, false, -1, l.Start()
 	a.place = appendPlace{first: len(l.items), maxTS: batch.NoTimestamp, before: l.stagedEnd, undo: l.producers.Mark()}
-	if a.Err = l.stage(a); a.Err != nil {
+	if a.Err = stage(l, a); a.Err != nil {
 		l.producers.Rewind(a.place.undo)
 		l.items = l.items[:a.place.first]
 		l.stagedEnd = a.place.before
@@ -73,8 +73,8 @@ func (l *Log) Stage(a *Append) error {
 // next Stage.
 func (l *Log) Staged() []*Append { return l.staged }
 
-func (l *Log) stage(a *Append) error {
-	if err := l.ready(); err != nil {
+func stage(l *Log, a *Append) error {
+	if err := ready(l); err != nil {
 		return err
 	}
 	if len(a.Batches) == 0 {
@@ -89,7 +89,7 @@ func (l *Log) stage(a *Append) error {
 			return fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 		rest = next
-		if err := l.stageBatch(a, b); err != nil {
+		if err := stageBatch(l, a, b); err != nil {
 			return err
 		}
 		if a.Duplicate {
@@ -100,7 +100,7 @@ func (l *Log) stage(a *Append) error {
 	return nil
 }
 
-func (l *Log) stageBatch(a *Append, b batch.Batch) error {
+func stageBatch(l *Log, a *Append, b batch.Batch) error {
 	if b.LastOffsetDelta() < 0 {
 		return fmt.Errorf("%w: last offset delta %d", ErrCorrupt, b.LastOffsetDelta())
 	}
@@ -126,7 +126,7 @@ func (l *Log) stageBatch(a *Append, b batch.Batch) error {
 		return err
 	}
 	if effect.Kind == producer.Duplicate {
-		l.stageDuplicate(a, effect.Duplicate, b.LogAppendTime())
+		stageDuplicate(l, a, effect.Duplicate, b.LogAppendTime())
 		return nil
 	}
 	if a.place.count == 0 {
@@ -148,7 +148,7 @@ func (l *Log) stageBatch(a *Append, b batch.Batch) error {
 
 // stageDuplicate answers an append with its original's place; other batches of
 // the same append are not looked at, as in Kafka.
-func (l *Log) stageDuplicate(a *Append, seen producer.Seen, appendTime bool) {
+func stageDuplicate(l *Log, a *Append, seen producer.Seen, appendTime bool) {
 	l.producers.Rewind(a.place.undo)
 	l.items = l.items[:a.place.first]
 	l.stagedEnd = a.place.before
@@ -161,16 +161,16 @@ func (l *Log) stageDuplicate(a *Append, seen producer.Seen, appendTime bool) {
 }
 
 // ready prepares the active segment for appends, the first time.
-func (l *Log) ready() error {
-	if err := l.usable(); err != nil {
+func ready(l *Log) error {
+	if err := usable(l); err != nil {
 		return err
 	}
-	end, err := l.active().Ready(l.now())
+	end, err := active(l).Ready(l.now())
 	if err != nil {
-		return l.ioError("open for append", err)
+		return ioError(l, "open for append", err)
 	}
 	if l.trusted && end >= 0 && Offset(end) != l.End() {
-		return l.fail("open for append", fmt.Errorf("%w: the log should end at %d, its last batch at %d", ErrCorrupt, l.End(), end))
+		return fail(l, "open for append", fmt.Errorf("%w: the log should end at %d, its last batch at %d", ErrCorrupt, l.End(), end))
 	}
 	l.trusted = false
 	return nil

@@ -16,43 +16,43 @@ import (
 // loadProducers makes producer state that of offset end: the newest snapshot
 // that can be read and is not beyond it, then the headers of the batches from
 // there on. It returns the bytes of segments it had to read.
-func (l *Log) loadProducers(end Offset) (read int64, err error) {
-	from := l.loadSnapshot(end)
+func loadProducers(l *Log, end Offset) (read int64, err error) {
+	from := loadSnapshot(l, end)
 	if start := l.Start(); from < start {
 		from = start
 	}
 	l.txns.Reset(l.producers)
-	return l.replayProducers(from, end)
+	return replayProducers(l, from, end)
 }
 
 // loadSnapshot loads the newest usable snapshot that is not beyond end and
 // returns its offset, or -1 and an empty state. Unusable ones are removed, as
 // Kafka does.
-func (l *Log) loadSnapshot(end Offset) Offset {
+func loadSnapshot(l *Log, end Offset) Offset {
 	for i := len(l.snapshots) - 1; i >= 0; i-- {
 		at := l.snapshots[i]
 		if at > end {
 			continue
 		}
 		name := segment.Name(int64(at), segment.SnapshotSuffix)
-		entries, err := l.readSnapshot(name)
+		entries, err := readSnapshot(l, name)
 		if err == nil {
-			l.producers.Load(entries, l.nowMs(), l.expiryMs)
+			l.producers.Load(entries, nowMs(l), l.expiryMs)
 			return at
 		}
 		if l.events.Rebuilt != nil {
 			l.events.Rebuilt(l.dir, name, err.Error())
 		}
 		if errors.Is(err, producer.ErrSnapshot) {
-			_ = l.dropSnapshots(func(o Offset) bool { return o == at }) // else it is found bad again
+			_ = dropSnapshots(l, func(o Offset) bool { return o == at }) // else it is found bad again
 		}
 	}
 	l.producers.Clear()
 	return -1
 }
 
-func (l *Log) readSnapshot(name string) ([]producer.Entry, error) {
-	f, err := l.fs.OpenFile(l.path(name), os.O_RDONLY, 0)
+func readSnapshot(l *Log, name string) ([]producer.Entry, error) {
+	f, err := l.fs.OpenFile(pathOf(l, name), os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (l *Log) readSnapshot(name string) ([]producer.Entry, error) {
 }
 
 // replayProducers feeds the batches of [from, end) to producer state.
-func (l *Log) replayProducers(from, end Offset) (read int64, err error) {
+func replayProducers(l *Log, from, end Offset) (read int64, err error) {
 	if from >= end {
 		return 0, nil
 	}
@@ -84,7 +84,7 @@ func (l *Log) replayProducers(from, end Offset) (read int64, err error) {
 			if h.Base < int64(from) {
 				return nil
 			}
-			_, err := l.replayBatch(h, whole)
+			_, err := replayBatch(l, h, whole)
 			return err
 		})
 		read += n
@@ -100,7 +100,7 @@ func (l *Log) replayProducers(from, end Offset) (read int64, err error) {
 
 // replayBatch feeds one batch of the log to producer state and open
 // transactions, without judging it.
-func (l *Log) replayBatch(h *segment.Head, whole func() ([]byte, error)) (aborted *segment.AbortedTxn, err error) {
+func replayBatch(l *Log, h *segment.Head, whole func() ([]byte, error)) (aborted *segment.AbortedTxn, err error) {
 	if h.Magic != 2 || h.Batch.ProducerID() == batch.NoProducerID {
 		return nil, nil
 	}

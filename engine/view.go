@@ -67,7 +67,7 @@ func (v *View) find(offset Offset) int {
 // up to limit, which is an offset where a batch begins or the log end. At most
 // maxBytes are given, and the last batch may be cut short by that; with minOne
 // the first batch is given whole even if it is larger. The first batch may
-// begin below from. The caller releases the Spans.
+// beginLog below from. The caller releases the Spans.
 //
 // ErrOffsetOutOfRange when from is below the log start or beyond the log end;
 // other errors are the disk's.

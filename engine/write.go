@@ -19,11 +19,11 @@ import (
 func (l *Log) Write() (n int, err error) {
 	for n < len(l.staged) && err == nil {
 		var stood int
-		stood, err = l.writeGroup(n)
+		stood, err = writeGroup(l, n)
 		n += stood
 	}
 	if err != nil {
-		l.undo(n, err)
+		undo(l, n, err)
 	}
 	l.producers.Commit()
 	l.staged = l.staged[:0]
@@ -32,7 +32,7 @@ func (l *Log) Write() (n int, err error) {
 
 // undo takes back what was staged from staged[n] on. A duplicate of something
 // that stands is not hurt.
-func (l *Log) undo(n int, err error) {
+func undo(l *Log, n int, err error) {
 	if n < len(l.staged) {
 		l.producers.Rewind(l.staged[n].place.undo)
 	}
@@ -45,13 +45,13 @@ func (l *Log) undo(n int, err error) {
 
 // writeGroup writes staged appends from the n-th on: as many as surely fit the
 // active segment, at least one; before that it begins a new one if due.
-func (l *Log) writeGroup(n int) (stood int, err error) {
-	if err := l.rollIfDue(n); err != nil {
+func writeGroup(l *Log, n int) (stood int, err error) {
+	if err := rollIfDue(l, n); err != nil {
 		return 0, err
 	}
-	seg := l.active()
+	seg := active(l)
 	count := 1
-	if l.allFit(seg, n) {
+	if allFit(l, seg, n) {
 		count = len(l.staged) - n
 	}
 	group := l.staged[n : n+count]
@@ -66,7 +66,7 @@ func (l *Log) writeGroup(n int) (stood int, err error) {
 		wrote, err = seg.WriteAt(l.bufs, 0)
 	}
 	clear(l.bufs)
-	stood, serr := l.stand(seg, group, int64(wrote))
+	stood, serr := stand(l, seg, group, int64(wrote))
 	if stood < count && err == nil {
 		err = serr
 	}
@@ -77,16 +77,16 @@ func (l *Log) writeGroup(n int) (stood int, err error) {
 		err = fmt.Errorf("short write: %d bytes", wrote)
 	}
 	if cerr := seg.Cut(); cerr != nil {
-		return stood, l.fail("truncate after a short write", cerr)
+		return stood, fail(l, "truncate after a short write", cerr)
 	}
 	if serr != nil {
-		return stood, l.fail("index", serr)
+		return stood, fail(l, "index", serr)
 	}
-	return stood, l.ioError("append", err)
+	return stood, ioError(l, "append", err)
 }
 
 // stand makes those appends of a group that were written whole part of the log.
-func (l *Log) stand(seg *segment.Segment, group []*Append, wrote int64) (stood int, err error) {
+func stand(l *Log, seg *segment.Segment, group []*Append, wrote int64) (stood int, err error) {
 	end := l.end.Load()
 	for _, a := range group {
 		if a.place.bytes > wrote {
@@ -99,11 +99,11 @@ func (l *Log) stand(seg *segment.Segment, group []*Append, wrote int64) (stood i
 				return stood, err
 			}
 			if it.effect.Kind != producer.Plain {
-				if err := l.transact(seg, &it.effect); err != nil {
+				if err := transact(l, seg, &it.effect); err != nil {
 					return stood, err
 				}
 			}
-			l.assignEpoch(Epoch(it.epoch), Offset(it.base))
+			assignEpoch(l, Epoch(it.epoch), Offset(it.base))
 			end = it.last + 1
 		}
 		l.size.Add(a.place.bytes)
@@ -114,7 +114,7 @@ func (l *Log) stand(seg *segment.Segment, group []*Append, wrote int64) (stood i
 }
 
 // transact tells readers of a transaction that a batch began or ended.
-func (l *Log) transact(seg *segment.Segment, e *producer.Effect) error {
+func transact(l *Log, seg *segment.Segment, e *producer.Effect) error {
 	if e.Kind == producer.Begins {
 		l.txns.Begin(e.Txn)
 		return nil
@@ -128,7 +128,7 @@ func (l *Log) transact(seg *segment.Segment, e *producer.Effect) error {
 
 // allFit tells whether everything staged from n on goes into the active
 // segment without a roll before any of it, judged with room to spare.
-func (l *Log) allFit(seg *segment.Segment, n int) bool {
+func allFit(l *Log, seg *segment.Segment, n int) bool {
 	rest := l.staged[n:]
 	if len(rest) == 1 {
 		return true
@@ -140,7 +140,7 @@ func (l *Log) allFit(seg *segment.Segment, n int) bool {
 		maxTS = max(maxTS, a.place.maxTS)
 		minTS = min(minTS, a.place.maxTS)
 	}
-	r := l.rollRule(seg)
+	r := rollRule(l, seg)
 	r.Bytes, r.MaxTimestamp, r.LastOffset = bytes, maxTS, int64(l.stagedEnd-1)
 	room := int64(len(l.items)) * 12 // as if each batch got an index entry
 	r.IndexBytes -= room
@@ -151,26 +151,26 @@ func (l *Log) allFit(seg *segment.Segment, n int) bool {
 }
 
 // rollRule is the part of the roll decision that the log knows.
-func (l *Log) rollRule(seg *segment.Segment) segment.Roll {
+func rollRule(l *Log, seg *segment.Segment) segment.Roll {
 	c := l.Config()
 	jitter := int64(0)
 	if c.SegmentJitterMs > 0 { // spread by the base offset: the same for a segment each time it is asked
 		jitter = int64(uint64(seg.Base())*0x9e3779b97f4a7c15>>1) % c.SegmentJitterMs
 	}
 	return segment.Roll{
-		NowMs: l.nowMs(), SegmentBytes: int64(c.SegmentBytes),
+		NowMs: nowMs(l), SegmentBytes: int64(c.SegmentBytes),
 		SegmentMs: c.SegmentMs - jitter, IndexBytes: int64(c.IndexBytes),
 	}
 }
 
 // rollIfDue begins a new segment if staged[n] belongs into one.
-func (l *Log) rollIfDue(n int) error {
+func rollIfDue(l *Log, n int) error {
 	a := l.staged[n]
 	if a.place.bytes == 0 {
 		return nil
 	}
-	seg := l.active()
-	r := l.rollRule(seg)
+	seg := active(l)
+	r := rollRule(l, seg)
 	r.Bytes, r.MaxTimestamp, r.LastOffset = a.place.bytes, a.place.maxTS, int64(a.lastStaged(l))
 	if !seg.Full(&r) {
 		return nil
@@ -178,10 +178,10 @@ func (l *Log) rollIfDue(n int) error {
 	// The snapshot at the new base must not know what comes behind it.
 	l.producers.Rewind(a.place.undo)
 	l.producers.Commit()
-	err := l.roll(max(a.Base, l.End()))
+	err := roll(l, max(a.Base, l.End()))
 	for _, later := range l.staged[n:] {
 		later.place.undo = l.producers.Mark()
-		l.restage(later)
+		restage(l, later)
 	}
 	return err
 }
@@ -191,7 +191,7 @@ func (a *Append) lastStaged(l *Log) Offset {
 }
 
 // restage puts an append that was already judged back into producer state.
-func (l *Log) restage(a *Append) {
+func restage(l *Log, a *Append) {
 	if a.place.bytes == 0 {
 		return
 	}

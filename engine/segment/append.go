@@ -11,7 +11,7 @@ import (
 )
 
 // Ready prepares a segment for appends: it reads what stands behind the last
-// index entry, and returns the offset that follows the last batch. A segment
+// indexBatch entry, and returns the offset that follows the last batch. A segment
 // that is ready already, or made by Create, answers -1.
 func (s *Segment) Ready(now time.Time) (end int64, err error) {
 	if s.ready {
@@ -46,7 +46,7 @@ func (s *Segment) Ready(now time.Time) (end int64, err error) {
 		} else if ok {
 			pos = int64(binary.BigEndian.Uint32(e[4:]))
 		}
-		if end, err = s.scanTail(sc, pos, size); err != nil {
+		if end, err = scanTail(s, sc, pos, size); err != nil {
 			return 0, err
 		}
 	}
@@ -55,7 +55,7 @@ func (s *Segment) Ready(now time.Time) (end int64, err error) {
 }
 
 // scanTail walks from the batch of the last index entry to the end.
-func (s *Segment) scanTail(sc *Scanner, pos, size int64) (end int64, err error) {
+func scanTail(s *Segment, sc *Scanner, pos, size int64) (end int64, err error) {
 	sc.pos, sc.end, end = pos, size, s.base
 	for {
 		h, err := sc.Next()
@@ -110,11 +110,11 @@ func (s *Segment) Full(r *Roll) bool {
 // WriteAt appends bufs behind the batches that stand and at more bytes. It
 // tells how many bytes went in; they do not stand until Stand.
 func (s *Segment) WriteAt(bufs [][]byte, at int64) (int, error) {
-	h, err := s.pinDirty()
+	h, err := pinDirty(s)
 	if err != nil {
 		return 0, err
 	}
-	s.touch()
+	touch(s)
 	n, err := h.file.WritevAt(bufs, s.size.Load()+at)
 	h.Unpin()
 	return n, err
@@ -122,7 +122,7 @@ func (s *Segment) WriteAt(bufs [][]byte, at int64) (int, error) {
 
 // Cut removes bytes that were written but do not stand.
 func (s *Segment) Cut() error {
-	h, err := s.pinDirty()
+	h, err := pinDirty(s)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (s *Segment) Stand(base, last, maxTS int64, size int) error {
 	if pos == 0 {
 		s.firstTS = maxTS
 	}
-	if err := s.index(last, maxTS, pos, int64(size)); err != nil {
+	if err := indexBatch(s, last, maxTS, pos, int64(size)); err != nil {
 		return err
 	}
 	r := s.recent.Load()
@@ -156,5 +156,5 @@ func (s *Segment) Seal() error {
 	if !s.ready || s.size.Load() == 0 {
 		return nil
 	}
-	return s.indexTime()
+	return indexTime(s)
 }

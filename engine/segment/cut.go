@@ -28,19 +28,19 @@ func (s *Segment) TruncateTo(end int64, now time.Time, publish func(next *Segmen
 		size = place.Pos
 		end = min(end, place.Base)
 	}
-	kept, err := s.entriesBelow(end, size)
+	kept, err := entriesBelow(s, end, size)
 	if err != nil {
 		return err
 	}
 	if err := s.CutAborted(end); err != nil {
 		return err
 	}
-	next := s.successor(size, kept)
+	next := successor(s, size, kept)
 	publish(next, end)
-	if h := s.retire(); h != nil {
+	if h := retire(s); h != nil {
 		h.Unpin()
 	}
-	h, err := next.pinDirty()
+	h, err := pinDirty(next)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ type keptEntries struct {
 
 // entriesBelow brings all index entries to their files and counts those that
 // speak of batches before end, which stand below size.
-func (s *Segment) entriesBelow(end, size int64) (k keptEntries, err error) {
+func entriesBelow(s *Segment, end, size int64) (k keptEntries, err error) {
 	for i, suffix := range [...]string{IndexSuffix, TimeIndexSuffix} {
 		t := [...]*table{&s.offsets, &s.times}[i]
 		if err := t.spillTail(s, suffix, t.tail.Load()); err != nil {
@@ -95,7 +95,7 @@ func (s *Segment) entriesBelow(end, size int64) (k keptEntries, err error) {
 }
 
 // successor shares the files of s, as they will be when cut to size.
-func (s *Segment) successor(size int64, k keptEntries) *Segment {
+func successor(s *Segment, size int64, k keptEntries) *Segment {
 	next := Existing(s.env, s.base, size, s.hasTxns.Load())
 	if h := s.handle.Load(); h != nil && h.pin() {
 		next.handle.Store(h)
@@ -111,7 +111,7 @@ func (s *Segment) successor(size int64, k keptEntries) *Segment {
 	next.txnFile, s.txnFile = s.txnFile, nil
 	next.txns.Store(s.txns.Load())
 	next.createdMs, next.writes = s.createdMs, s.writes
-	next.touch()
+	touch(next)
 	return next
 }
 
@@ -120,7 +120,7 @@ func (s *Segment) successor(size int64, k keptEntries) *Segment {
 func (s *Segment) Delete() error {
 	s.Close()
 	for _, suffix := range fileSuffixes {
-		name := s.path(suffix)
+		name := pathOf(s, suffix)
 		if err := s.fs.Rename(name, name+DeletedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -132,7 +132,7 @@ func (s *Segment) Delete() error {
 func Remove(env *Env, base int64) error {
 	s := Segment{base: base, env: env, fs: env.FS}
 	for _, suffix := range fileSuffixes {
-		if err := env.FS.Remove(s.path(suffix) + DeletedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := env.FS.Remove(pathOf(&s, suffix) + DeletedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

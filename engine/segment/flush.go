@@ -29,13 +29,9 @@ type tableFlush struct {
 // Unsynced tells whether there is anything to flush. The owner's.
 func (s *Segment) Unsynced() bool { return s.unsynced }
 
-// MarkUnsynced makes the next flush sync the segment, though this process may
-// not have written to it. The owner's.
-func (s *Segment) MarkUnsynced() { s.touch() }
-
 // StartFlush takes note of what must be on disk. The owner's.
 func (s *Segment) StartFlush() (*Flush, error) {
-	h, err := s.pinDirty()
+	h, err := pinDirty(s)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +75,7 @@ func (f *Flush) runTxns() error {
 		if len(f.txns) == 0 {
 			return nil
 		}
-		opened, err := f.s.fs.OpenFile(f.s.path(TxnIndexSuffix), os.O_RDWR|os.O_CREATE, 0o644)
+		opened, err := f.s.fs.OpenFile(pathOf(f.s, TxnIndexSuffix), os.O_RDWR|os.O_CREATE, 0o644)
 		if err != nil {
 			return err
 		}
@@ -98,7 +94,7 @@ func (t *tableFlush) run(s *Segment, suffix string, entry int) error {
 	}
 	file := t.file
 	if file == nil {
-		opened, err := s.fs.OpenFile(s.path(suffix), os.O_RDWR|os.O_CREATE, 0o644)
+		opened, err := s.fs.OpenFile(pathOf(s, suffix), os.O_RDWR|os.O_CREATE, 0o644)
 		if err != nil {
 			return err
 		}
@@ -141,7 +137,7 @@ func (s *Segment) FlushDone(f *Flush, ok bool) {
 // Close gives the segment's own pin and files back. What was not flushed may
 // be lost. The owner's.
 func (s *Segment) Close() {
-	if h := s.retire(); h != nil {
+	if h := retire(s); h != nil {
 		h.Unpin()
 	}
 	s.offsets.close()

@@ -51,7 +51,7 @@ func (s *Segment) Pin() (*Handle, error) {
 		return h, nil
 	}
 	s.mu.Lock()
-	h, opened, err := s.pinLocked()
+	h, opened, err := pinLocked(s)
 	s.mu.Unlock()
 	if opened {
 		s.limit.opened(s)
@@ -59,14 +59,14 @@ func (s *Segment) Pin() (*Handle, error) {
 	return h, err
 }
 
-func (s *Segment) pinLocked() (h *Handle, opened bool, err error) {
+func pinLocked(s *Segment) (h *Handle, opened bool, err error) {
 	if s.gone {
 		return nil, false, ErrGone
 	}
 	if h := s.handle.Load(); h != nil && h.pin() {
 		return h, false, nil
 	}
-	file, err := s.fs.OpenFile(s.path(LogSuffix), os.O_RDWR|os.O_CREATE, 0o644)
+	file, err := s.fs.OpenFile(pathOf(s, LogSuffix), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, false, err
 	}
@@ -79,9 +79,9 @@ func (s *Segment) pinLocked() (h *Handle, opened bool, err error) {
 
 // pinDirty pins for writing: the descriptor cannot be closed as idle before a
 // Sync through it succeeded.
-func (s *Segment) pinDirty() (*Handle, error) {
+func pinDirty(s *Segment) (*Handle, error) {
 	s.mu.Lock()
-	h, opened, err := s.pinLocked()
+	h, opened, err := pinLocked(s)
 	if err == nil {
 		h.dirty = true
 	}
@@ -98,10 +98,10 @@ func (s *Segment) pinDirty() (*Handle, error) {
 func (s *Segment) CloseIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closeIdleLocked()
+	closeIdleLocked(s)
 }
 
-func (s *Segment) closeIdleLocked() bool {
+func closeIdleLocked(s *Segment) bool {
 	h := s.handle.Load()
 	if h == nil || h.dirty || h.used.Swap(false) {
 		return h == nil
@@ -114,7 +114,7 @@ func (s *Segment) closeIdleLocked() bool {
 }
 
 // retire makes Pin fail from now on and takes the segment's own pin away.
-func (s *Segment) retire() *Handle {
+func retire(s *Segment) *Handle {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gone = true
@@ -170,7 +170,7 @@ func (d *Descriptors) opened(s *Segment) {
 			d.hand = append(d.hand, oldest)
 			continue
 		}
-		closed := oldest.closeIdleLocked()
+		closed := closeIdleLocked(oldest)
 		oldest.mu.Unlock()
 		if !closed {
 			d.hand = append(d.hand, oldest)

@@ -28,11 +28,11 @@ func (s *Segment) Locate(offset int64) (p Place, ok bool, err error) {
 			return Place{Base: base, Pos: pos, End: next}, true, nil
 		}
 	}
-	return s.locate(offset, s.size.Load())
+	return locate(s, offset, s.size.Load())
 }
 
 // locate looks in the first size bytes, with the index.
-func (s *Segment) locate(offset, size int64) (p Place, ok bool, err error) {
+func locate(s *Segment, offset, size int64) (p Place, ok bool, err error) {
 	if size == 0 {
 		return Place{}, false, nil
 	}
@@ -46,7 +46,7 @@ func (s *Segment) locate(offset, size int64) (p Place, ok bool, err error) {
 	defer h.Unpin()
 	sc := takeScanner(h.file, 0, size)
 	defer sc.giveBack()
-	head, ok, err := s.seek(sc, offset)
+	head, ok, err := seek(s, sc, offset)
 	return Place{Base: head.Base, Pos: head.Pos, End: head.Pos + head.Size}, ok, err
 }
 
@@ -64,7 +64,7 @@ func (s *Segment) Upper(limit int64) (int64, error) {
 			return size, nil // all batches begin below limit
 		}
 	}
-	p, ok, err := s.locate(limit, size)
+	p, ok, err := locate(s, limit, size)
 	if err != nil || !ok {
 		return size, err
 	}
@@ -73,13 +73,13 @@ func (s *Segment) Upper(limit int64) (int64, error) {
 
 // seek moves sc to the first batch that ends at offset or later. An index that
 // leads astray is made anew, or passed by where that cannot be.
-func (s *Segment) seek(sc *Scanner, offset int64) (Head, bool, error) {
+func seek(s *Segment, sc *Scanner, offset int64) (Head, bool, error) {
 	var e [indexEntry]byte
 	ok, err := s.offsets.floor(s, IndexSuffix, clampRelative(offset-s.base), e[:], &s.window)
 	if err == nil && ok {
 		entry := s.base + int64(binary.BigEndian.Uint32(e[:]))
 		sc.pos = int64(binary.BigEndian.Uint32(e[4:]))
-		head, found, serr := s.walkTo(sc, offset, entry)
+		head, found, serr := walkTo(s, sc, offset, entry)
 		if serr == nil {
 			return head, found, nil
 		}
@@ -89,12 +89,12 @@ func (s *Segment) seek(sc *Scanner, offset int64) (Head, bool, error) {
 		if !errors.Is(err, errInsane) && !errors.Is(err, ErrCorrupt) {
 			return Head{}, false, err
 		}
-		if err := s.rebuildIdle(err); err != nil {
+		if err := rebuildIdle(s, err); err != nil {
 			return Head{}, false, err
 		}
 	}
 	sc.pos = 0
-	return s.walkTo(sc, offset, math.MaxInt64)
+	return walkTo(s, sc, offset, math.MaxInt64)
 }
 
 // clampRelative keeps a relative offset within what an entry can say.
@@ -102,7 +102,7 @@ func clampRelative(rel int64) int64 { return min(max(rel, -1), math.MaxUint32) }
 
 // walkTo walks to the first batch that ends at offset or later. The batch
 // where it begins must not begin beyond entry, the offset its index entry has.
-func (s *Segment) walkTo(sc *Scanner, offset, entry int64) (Head, bool, error) {
+func walkTo(s *Segment, sc *Scanner, offset, entry int64) (Head, bool, error) {
 	for {
 		h, err := sc.Next()
 		if errors.Is(err, io.EOF) {
@@ -122,7 +122,7 @@ func (s *Segment) walkTo(sc *Scanner, offset, entry int64) (Head, bool, error) {
 }
 
 // rebuildIdle makes the indexes anew unless the owner is appending.
-func (s *Segment) rebuildIdle(why error) error {
+func rebuildIdle(s *Segment, why error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gone {
@@ -131,7 +131,7 @@ func (s *Segment) rebuildIdle(why error) error {
 	if s.live.Load() {
 		return nil
 	}
-	return s.rebuild(why)
+	return rebuild(s, why)
 }
 
 // SeekTime moves to the first batch that may hold a record with a timestamp of
@@ -156,7 +156,7 @@ func (s *Segment) SeekTime(ts int64) (sc *Scanner, done func(), err error) {
 	}
 	sc = takeScanner(h.file, 0, s.size.Load())
 	done = func() { sc.giveBack(); h.Unpin() }
-	head, ok, err := s.seek(sc, from)
+	head, ok, err := seek(s, sc, from)
 	if err != nil || !ok {
 		done()
 		return nil, nil, err
@@ -170,7 +170,7 @@ func (s *Segment) SeekTime(ts int64) (sc *Scanner, done func(), err error) {
 // control batch. It returns the bytes read. For any goroutine.
 func (s *Segment) Walk(from int64, fn func(h *Head, whole func() ([]byte, error)) error) (read int64, err error) {
 	size := s.size.Load()
-	place, ok, err := s.locate(from, size)
+	place, ok, err := locate(s, from, size)
 	if err != nil || !ok {
 		return 0, err
 	}

@@ -28,7 +28,7 @@ type Recovered struct {
 // ErrCorrupt cuts there, any other stops. The owner's; nobody else may use the
 // segment yet.
 func (s *Segment) Recover(point int64, each func(h *Head, whole func() (r []byte, err error)) error) (Recovered, error) {
-	h, err := s.pinDirty()
+	h, err := pinDirty(s)
 	if err != nil {
 		return Recovered{}, err
 	}
@@ -40,7 +40,7 @@ func (s *Segment) Recover(point int64, each func(h *Head, whole func() (r []byte
 	s.size.Store(size)
 	s.live.Store(true)
 	sc := NewScanner(h.file, 0, size)
-	from, err := s.resume(sc, point, size)
+	from, err := resume(s, sc, point, size)
 	if err != nil {
 		return Recovered{}, err
 	}
@@ -52,7 +52,7 @@ func (s *Segment) Recover(point int64, each func(h *Head, whole func() (r []byte
 	for {
 		head, err := sc.Next()
 		if err == nil {
-			err = s.accept(sc, &head, previous, from, each)
+			err = accept(s, sc, &head, previous, from, each)
 		}
 		if errors.Is(err, io.EOF) && sc.pos == size {
 			break
@@ -70,16 +70,16 @@ func (s *Segment) Recover(point int64, each func(h *Head, whole func() (r []byte
 	r.BytesRead, r.Truncated = sc.BytesRead, size-valid
 	s.size.Store(valid)
 	s.ready, s.unsynced = true, true
-	s.touch()
+	touch(s)
 	if r.Truncated > 0 {
 		if err := h.file.Truncate(valid); err != nil {
 			return r, err
 		}
 	}
-	return r, s.indexTime()
+	return r, indexTime(s)
 }
 
-func (s *Segment) accept(sc *Scanner, h *Head, previous, from int64, each func(h *Head, whole func() ([]byte, error)) error) error {
+func accept(s *Segment, sc *Scanner, h *Head, previous, from int64, each func(h *Head, whole func() ([]byte, error)) error) error {
 	if h.Base <= previous || !s.InRange(h.Last) {
 		return corrupt("offset %d after %d in the segment at %d", h.Base, previous, s.base)
 	}
@@ -98,15 +98,15 @@ func (s *Segment) accept(sc *Scanner, h *Head, previous, from int64, each func(h
 		s.since = h.Size
 		return nil
 	}
-	return s.index(h.Last, h.MaxTimestamp, h.Pos, h.Size)
+	return indexBatch(s, h.Last, h.MaxTimestamp, h.Pos, h.Size)
 }
 
 // resume decides where checking begins: at the batch of the last index entry
 // below point, if both indexes are sane up to it, else at the start. What the
 // indexes hold beyond is dropped.
-func (s *Segment) resume(sc *Scanner, point, size int64) (from int64, err error) {
+func resume(s *Segment, sc *Scanner, point, size int64) (from int64, err error) {
 	if point > s.base {
-		if from, err = s.resumeAt(sc, point, size); err == nil && from > 0 {
+		if from, err = resumeAt(s, sc, point, size); err == nil && from > 0 {
 			return from, nil
 		}
 	}
@@ -125,7 +125,7 @@ const kafkaIndexBytes = 10 << 20
 // active segment: as long as segment.index.bytes allows, and zero at the end.
 // A few zeros alone prove nothing: a power cut may leave them in our own file.
 func (s *Segment) Preallocated(indexBytes int64) (bool, error) {
-	f, err := s.fs.OpenFile(s.path(IndexSuffix), os.O_RDONLY, 0)
+	f, err := s.fs.OpenFile(pathOf(s, IndexSuffix), os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -144,8 +144,8 @@ func (s *Segment) Preallocated(indexBytes int64) (bool, error) {
 	return allZero(last[:]), nil
 }
 
-func (s *Segment) resumeAt(sc *Scanner, point, size int64) (from int64, err error) {
-	if err := s.loadTables(); err != nil {
+func resumeAt(s *Segment, sc *Scanner, point, size int64) (from int64, err error) {
+	if err := loadTables(s); err != nil {
 		return 0, err
 	}
 	offsets, err := s.offsets.all(s, IndexSuffix)
@@ -212,7 +212,7 @@ func saneEntries(t *table, b []byte, rel, size int64) int {
 
 // all reads every entry.
 func (t *table) all(s *Segment, suffix string) ([]byte, error) {
-	b, err := readFile(s.env, s.path(suffix))
+	b, err := readFile(s.env, pathOf(s, suffix))
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +225,7 @@ func (t *table) all(s *Segment, suffix string) ([]byte, error) {
 // others; the file becomes as long as they are.
 func (t *table) reset(s *Segment, suffix string, n int) error {
 	if t.file == nil {
-		f, err := s.fs.OpenFile(s.path(suffix), os.O_RDWR|os.O_CREATE, 0o644)
+		f, err := s.fs.OpenFile(pathOf(s, suffix), os.O_RDWR|os.O_CREATE, 0o644)
 		if err != nil {
 			return err
 		}
@@ -237,8 +237,8 @@ func (t *table) reset(s *Segment, suffix string, n int) error {
 }
 
 // rebuild makes both indexes anew from the .log. Holds mu; the owner does not append.
-func (s *Segment) rebuild(why error) error {
-	h, opened, err := s.pinLocked()
+func rebuild(s *Segment, why error) error {
+	h, opened, err := pinLocked(s)
 	if err != nil {
 		return err
 	}
@@ -268,19 +268,19 @@ func (s *Segment) rebuild(why error) error {
 		if err != nil {
 			return err
 		}
-		if err := s.index(head.Last, head.MaxTimestamp, head.Pos, head.Size); err != nil {
+		if err := indexBatch(s, head.Last, head.MaxTimestamp, head.Pos, head.Size); err != nil {
 			return err
 		}
 	}
 	if s.env.Rebuilt != nil {
 		s.env.Rebuilt(Name(s.base, IndexSuffix), why)
 	}
-	return s.writeTables()
+	return writeTables(s)
 }
 
 // writeTables brings rebuilt indexes to disk.
-func (s *Segment) writeTables() error {
-	if err := s.indexTime(); err != nil {
+func writeTables(s *Segment) error {
+	if err := indexTime(s); err != nil {
 		return err
 	}
 	if err := s.offsets.settle(s, IndexSuffix); err != nil {

@@ -73,12 +73,12 @@ func Existing(env *Env, base, size int64, hasTxnIndex bool) *Segment {
 func Create(env *Env, base int64, now time.Time) (*Segment, error) {
 	s := Existing(env, base, 0, false)
 	for _, suffix := range [...]string{TxnIndexSuffix} {
-		if err := env.FS.Remove(s.path(suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := env.FS.Remove(pathOf(s, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
 	for _, suffix := range [...]string{TimeIndexSuffix, IndexSuffix} {
-		f, err := env.FS.OpenFile(s.path(suffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+		f, err := env.FS.OpenFile(pathOf(s, suffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 		if err != nil {
 			return nil, err
 		}
@@ -86,7 +86,7 @@ func Create(env *Env, base int64, now time.Time) (*Segment, error) {
 			return nil, err
 		}
 	}
-	f, err := env.FS.OpenFile(s.path(LogSuffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	f, err := env.FS.OpenFile(pathOf(s, LogSuffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func Create(env *Env, base int64, now time.Time) (*Segment, error) {
 	return s, nil
 }
 
-func (s *Segment) path(suffix string) string {
+func pathOf(s *Segment, suffix string) string {
 	return filepath.Join(s.env.Dir, Name(s.base, suffix))
 }
 
@@ -136,11 +136,11 @@ func (s *Segment) Load() error {
 	if s.gone {
 		return ErrGone
 	}
-	if err := s.loadTables(); err != nil {
+	if err := loadTables(s); err != nil {
 		if !errors.Is(err, errInsane) {
 			return err
 		}
-		if err := s.rebuild(err); err != nil {
+		if err := rebuild(s, err); err != nil {
 			return err
 		}
 	}
@@ -150,14 +150,14 @@ func (s *Segment) Load() error {
 
 // loadTables takes both indexes from their files; errInsane if they cannot
 // belong to this segment. Holds mu, or is alone.
-func (s *Segment) loadTables() error {
+func loadTables(s *Segment) error {
 	insane := func(err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return errors.Join(errInsane, err)
 		}
 		return err
 	}
-	last, zeros, err := s.offsets.load(s.fs, s.path(IndexSuffix))
+	last, zeros, err := s.offsets.load(s.fs, pathOf(s, IndexSuffix))
 	if err != nil {
 		return insane(err)
 	}
@@ -166,7 +166,7 @@ func (s *Segment) loadTables() error {
 			return errInsane
 		}
 	}
-	lastTime, timeZeros, err := s.times.load(s.fs, s.path(TimeIndexSuffix))
+	lastTime, timeZeros, err := s.times.load(s.fs, pathOf(s, TimeIndexSuffix))
 	if err != nil {
 		return insane(err)
 	}
@@ -181,19 +181,19 @@ func (s *Segment) loadTables() error {
 		s.maxTS.Store(s.lastTimeTS)
 	}
 	if zeros || timeZeros {
-		return s.trimTables()
+		return trimTables(s)
 	}
 	return nil
 }
 
 // trimTables makes the index files exactly as long as their entries, all of
 // which must be in the files.
-func (s *Segment) trimTables() error {
+func trimTables(s *Segment) error {
 	for _, t := range [...]struct {
 		table  *table
 		suffix string
 	}{{&s.offsets, IndexSuffix}, {&s.times, TimeIndexSuffix}} {
-		f, err := s.fs.OpenFile(s.path(t.suffix), os.O_RDWR|os.O_CREATE, 0o644)
+		f, err := s.fs.OpenFile(pathOf(s, t.suffix), os.O_RDWR|os.O_CREATE, 0o644)
 		if err != nil {
 			return err
 		}
@@ -212,8 +212,8 @@ func (s *Segment) trimTables() error {
 	return nil
 }
 
-// index takes note of a batch that stands at pos: entries as Kafka makes them.
-func (s *Segment) index(last, maxTS, pos, size int64) error {
+// indexBatch takes note of a batch that stands at pos: entries as Kafka makes them.
+func indexBatch(s *Segment, last, maxTS, pos, size int64) error {
 	if maxTS > s.maxTS.Load() {
 		s.maxTS.Store(maxTS)
 		s.maxTSOffset = last
@@ -225,7 +225,7 @@ func (s *Segment) index(last, maxTS, pos, size int64) error {
 		if err := s.offsets.add(s, IndexSuffix, e[:]); err != nil {
 			return err
 		}
-		if err := s.indexTime(); err != nil {
+		if err := indexTime(s); err != nil {
 			return err
 		}
 		s.since = 0
@@ -235,7 +235,7 @@ func (s *Segment) index(last, maxTS, pos, size int64) error {
 }
 
 // indexTime writes down the largest timestamp so far, if it is news.
-func (s *Segment) indexTime() error {
+func indexTime(s *Segment) error {
 	ts := s.maxTS.Load()
 	if ts <= s.lastTimeTS {
 		return nil
@@ -248,12 +248,12 @@ func (s *Segment) indexTime() error {
 	}
 	s.lastTimeTS = ts
 	if s.live.Load() {
-		s.touch()
+		touch(s)
 	}
 	return nil
 }
 
-func (s *Segment) touch() {
+func touch(s *Segment) {
 	s.writes++
 	s.unsynced = true
 }
@@ -272,7 +272,7 @@ func (s *Segment) LargestTimestamp() (int64, error) {
 	if ts := s.maxTS.Load(); ts >= 0 {
 		return ts, nil
 	}
-	info, err := s.fs.Stat(s.path(LogSuffix))
+	info, err := s.fs.Stat(pathOf(s, LogSuffix))
 	if err != nil {
 		return 0, err
 	}

@@ -80,7 +80,7 @@ func flush(tb testing.TB, s *Segment) {
 
 func file(tb testing.TB, s *Segment, suffix string) []byte {
 	tb.Helper()
-	b, err := readFile(s.env, s.path(suffix))
+	b, err := readFile(s.env, pathOf(s, suffix))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestIndexBytes(t *testing.T) {
 	}
 	check("appended")
 	for what, damage := range map[string]func(){
-		"deleted":        func() { _ = env.FS.Remove(s.path(IndexSuffix)) },
+		"deleted":        func() { _ = env.FS.Remove(pathOf(s, IndexSuffix)) },
 		"zeroed":         func() { put(t, s, IndexSuffix, make([]byte, 24)); put(t, s, TimeIndexSuffix, make([]byte, 24)) },
 		"odd length":     func() { put(t, s, IndexSuffix, index[:23]) },
 		"time cut odd":   func() { put(t, s, TimeIndexSuffix, timeIndex[:20]) },
@@ -161,7 +161,7 @@ func TestIndexBytes(t *testing.T) {
 
 func put(tb testing.TB, s *Segment, suffix string, b []byte) {
 	tb.Helper()
-	f, err := s.fs.OpenFile(s.path(suffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	f, err := s.fs.OpenFile(pathOf(s, suffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func put(tb testing.TB, s *Segment, suffix string, b []byte) {
 }
 
 // TestLocateEverywhere asks for every offset of a segment with gaps, whose
-// index has spilled, through every way of finding it.
+// indexBatch has spilled, through every way of finding it.
 func TestLocateEverywhere(t *testing.T) {
 	env := testEnv(t, 0) // an entry a batch
 	s, err := Create(env, 50, testNow)

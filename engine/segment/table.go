@@ -147,7 +147,7 @@ func (t *table) spillTail(s *Segment, suffix string, tl *tail) error {
 	n := int(tl.n.Load())
 	if n > 0 {
 		if t.file == nil {
-			f, err := s.fs.OpenFile(s.path(suffix), os.O_RDWR|os.O_CREATE, 0o644)
+			f, err := s.fs.OpenFile(pathOf(s, suffix), os.O_RDWR|os.O_CREATE, 0o644)
 			if err != nil {
 				return err
 			}
@@ -220,7 +220,7 @@ func (t *table) search(b []byte, key int64) int {
 
 // floorInFile searches [0, n) of the file: whole blocks first, then within one.
 func (t *table) floorInFile(s *Segment, suffix string, key int64, n int, dst []byte, cache *atomic.Pointer[window]) (bool, error) {
-	f, err := s.fs.OpenFile(s.path(suffix), os.O_RDONLY, 0)
+	f, err := s.fs.OpenFile(pathOf(s, suffix), os.O_RDONLY, 0)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("%w: %w", errInsane, err)

@@ -68,12 +68,12 @@ func (s *Segment) Aborted() ([]AbortedTxn, error) {
 	}
 	var txns []AbortedTxn
 	if s.hasTxns.Load() {
-		b, err := readFile(s.env, s.path(TxnIndexSuffix))
+		b, err := readFile(s.env, pathOf(s, TxnIndexSuffix))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		if txns, err = DecodeTxnIndex(b, s.base); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.path(TxnIndexSuffix), err)
+			return nil, fmt.Errorf("%s: %w", pathOf(s, TxnIndexSuffix), err)
 		}
 	}
 	s.txns.Store(&txns)
@@ -106,10 +106,10 @@ func (s *Segment) Abort(a AbortedTxn) error {
 	}
 	txns = append(txns, a) // readers of the shorter slice never look at the new place
 	s.txns.Store(&txns)
-	s.touch()
+	touch(s)
 	s.hasTxns.Store(true)
 	if s.txnFile == nil {
-		if s.txnFile, err = s.fs.OpenFile(s.path(TxnIndexSuffix), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+		if s.txnFile, err = s.fs.OpenFile(pathOf(s, TxnIndexSuffix), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
 			return spaceless(err)
 		}
 	}
@@ -150,10 +150,10 @@ func (s *Segment) CutAborted(end int64) error {
 	kept := append([]AbortedTxn(nil), txns[:n]...)
 	s.txns.Store(&kept)
 	if s.txnFile == nil {
-		if s.txnFile, err = s.fs.OpenFile(s.path(TxnIndexSuffix), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+		if s.txnFile, err = s.fs.OpenFile(pathOf(s, TxnIndexSuffix), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
 			return err
 		}
 	}
-	s.touch()
+	touch(s)
 	return s.txnFile.Truncate(int64(n) * txnEntry)
 }
