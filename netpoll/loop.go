@@ -7,7 +7,7 @@
 // Four backends stand behind the interface. uring (build tag giouring) asks the
 // kernel's io_uring; epoll waits for readiness, makes the call itself and then
 // reports, so that it looks like completion; portable uses Go's net package and
-// runs everywhere; Fake is a network in memory with a clock of its own, for
+// runs on every Unix; Fake is a network in memory with a clock of its own, for
 // tests. Open probes in that order and says in one line each why a backend was
 // refused.
 //

@@ -245,6 +245,18 @@ func rawSendfile(fd int, file uintptr, off int64, count int) (int, syscall.Errno
 	return int(n), e
 }
 
+func preadFile(fd uintptr, p []byte, off int64) (int, error) {
+	for {
+		n, err := unix.Pread(int(fd), p, off)
+		if err == nil {
+			return n, nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return 0, fmt.Errorf("netpoll: read-file: %w", err)
+		}
+	}
+}
+
 // writeDurable writes op.Data with RWF_DSYNC; where the file system does not know
 // the flag, with fdatasync after it.
 func writeDurable(op *Op) error {

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build !linux
+//go:build !linux && unix
 
 package netpoll
 
-import "net"
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"golang.org/x/sys/unix"
+)
 
 // opSys is empty where the kernel reads no memory of an Op.
 type opSys struct{}
@@ -25,6 +31,32 @@ func (l *Listener) interrupt() { _ = l.ln.Close() }
 func (l *Listener) destroy() {}
 
 func (l *Listener) netListener() (net.Listener, error) { return l.ln, nil }
+
+func preadFile(fd uintptr, p []byte, off int64) (int, error) {
+	for {
+		n, err := unix.Pread(int(fd), p, off)
+		if err == nil {
+			return n, nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return 0, fmt.Errorf("netpoll: read-file: %w", err)
+		}
+	}
+}
+
+func pwriteFile(fd uintptr, p []byte, off int64) (int, error) {
+	for {
+		n, err := unix.Pwrite(int(fd), p, off)
+		if err == nil {
+			return n, nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return 0, fmt.Errorf("netpoll: write-file: %w", err)
+		}
+	}
+}
+
+func fsyncFile(fd uintptr) error { return unix.Fsync(int(fd)) }
 
 // writeDurable writes op.Data and syncs the file.
 func writeDurable(op *Op) error {

@@ -33,23 +33,29 @@ const (
 // in one call, which also waits.
 type uringLoop struct {
 	core
-	ring    *ring.Ring
+	uringQueue
 	buffers *ring.Buffers
 	arena   *arena
-	lent    int // buffers that callers hold
+	lent    int  // buffers that callers hold
+	idle    bool // the last wait was long: wait like everybody else
 
+	starved opList   // receives that found no buffer
+	work    workList // sockets whose SendFile goes on this turn
+	budget  int      // bytes that SendFile may still move this turn
+	scratch []byte   // bytes of a FileAt on their way
+}
+
+// uringQueue is the way to the kernel: the ring, and the names under which
+// operations are known there.
+type uringQueue struct {
+	ring    *ring.Ring
 	wakeFd  int
 	timerAt int64         // when the kernel's timer fires; 0: not armed
 	timer   unix.Timespec // what it is armed with; the kernel copies it when it is submitted
-	idle    bool          // the last wait was long: wait like everybody else
 
-	slots   []uringSlot
-	free    []uint32
-	early   []ring.CQE // taken from a full completion queue before their time
-	starved opList     // receives that found no buffer
-	work    workList   // sockets whose SendFile goes on this turn
-	budget  int        // bytes that SendFile may still move this turn
-	scratch []byte     // bytes of a FileAt on their way
+	slots []uringSlot
+	free  []uint32
+	early []ring.CQE // taken from a full completion queue before their time
 }
 
 // uringSlot names an operation towards the kernel. A slot is reused under
@@ -60,7 +66,7 @@ type uringSlot struct {
 }
 
 func openUring(o Options) (Loop, *Refusal) {
-	l := &uringLoop{wakeFd: -1, idle: true}
+	l := &uringLoop{uringQueue: uringQueue{wakeFd: -1}, idle: true}
 	l.init("uring", o, l)
 	l.locks = true
 	l.files = newWorkers(&l.core)
@@ -138,30 +144,30 @@ func (l *uringLoop) wake() {
 
 // watchWake asks for a completion at each write to the wake-up descriptor. The
 // poll reports the writes themselves, so nobody reads the count.
-func (l *uringLoop) watchWake() {
-	e := l.entry()
-	e.OpCode, e.Fd, e.OpcodeFlags, e.Len = ring.OpPollAdd, int32(l.wakeFd), unix.EPOLLIN, ring.PollMultishot
+func (q *uringQueue) watchWake() {
+	e := q.entry()
+	e.OpCode, e.Fd, e.OpcodeFlags, e.Len = ring.OpPollAdd, int32(q.wakeFd), unix.EPOLLIN, ring.PollMultishot
 	e.UserData = aboutWake
 }
 
 // entry is a zeroed submission entry. When the queue is full it is submitted
 // first; completions that would stand in the way of that are set aside.
-func (l *uringLoop) entry() *ring.SQE {
+func (q *uringQueue) entry() *ring.SQE {
 	for range 1000 {
-		if e := l.ring.Next(); e != nil {
+		if e := q.ring.Next(); e != nil {
 			return e
 		}
-		for l.ring.Ready() > 0 {
-			l.early = append(l.early, l.ring.Take())
+		for q.ring.Ready() > 0 {
+			q.early = append(q.early, q.ring.Take())
 		}
-		l.entered(l.ring.Enter(0, true))
+		q.entered(q.ring.Enter(0, true))
 	}
 	panic("FATAL: netpoll: the kernel takes no submissions")
 }
 
 // entered looks at how a call to the kernel ended. A signal, or no room for a
 // moment, is as good as a wake-up; anything else is our mistake.
-func (l *uringLoop) entered(e syscall.Errno) {
+func (q *uringQueue) entered(e syscall.Errno) {
 	switch e {
 	case 0, unix.EINTR, unix.EAGAIN, unix.EBUSY, unix.ETIME, unix.ENOMEM:
 	default:
@@ -178,11 +184,11 @@ func (l *uringLoop) wait(block bool) {
 	case !block || len(l.early) > 0:
 		l.entered(l.ring.Enter(0, true))
 	case !l.idle && l.dense:
-		l.armKernelTimer()
+		l.armKernelTimer(l.wheel.due())
 		l.entered(l.ring.Enter(1, true))
 		l.idle = l.ring.Ready() == 0
 	default:
-		l.armKernelTimer()
+		l.armKernelTimer(l.wheel.due())
 		before := monotonic()
 		l.entered(l.ring.Enter(1, false))
 		l.idle = l.ring.Ready() == 0 || monotonic()-before >= 1e6
@@ -198,22 +204,21 @@ func (l *uringLoop) wait(block bool) {
 
 // armKernelTimer sets the kernel's timer if something is due before it fires.
 // One that fires too early, because its timer was disarmed, only costs a turn.
-func (l *uringLoop) armKernelTimer() {
-	due, any := l.wheel.due()
-	if !any || (l.timerAt != 0 && l.timerAt <= due) {
+func (q *uringQueue) armKernelTimer(due int64, any bool) {
+	if !any || (q.timerAt != 0 && q.timerAt <= due) {
 		return
 	}
-	l.timer = unix.NsecToTimespec(max(due-monotonic(), 1))
-	e := l.entry()
-	if l.timerAt == 0 {
+	q.timer = unix.NsecToTimespec(max(due-monotonic(), 1))
+	e := q.entry()
+	if q.timerAt == 0 {
 		e.OpCode, e.Fd, e.Len, e.UserData = ring.OpTimeout, -1, 1, aboutTimer
-		e.Addr = uint64(uintptr(unsafe.Pointer(&l.timer)))
+		e.Addr = uint64(uintptr(unsafe.Pointer(&q.timer)))
 	} else {
 		e.OpCode, e.Fd, e.OpcodeFlags, e.UserData = ring.OpTimeoutRemove, -1, ring.TimeoutUpdate, aboutNothing
 		e.Addr = aboutTimer
-		e.Off = uint64(uintptr(unsafe.Pointer(&l.timer)))
+		e.Off = uint64(uintptr(unsafe.Pointer(&q.timer)))
 	}
-	l.timerAt = due
+	q.timerAt = due
 }
 
 // completed finds out what a completion is about.
@@ -251,38 +256,38 @@ func (l *uringLoop) dropped(c ring.CQE) {
 }
 
 // enlist gives op a slot until vacate.
-func (l *uringLoop) enlist(op *Op) {
-	if n := len(l.free); n > 0 {
-		op.slot = l.free[n-1]
-		l.free = l.free[:n-1]
-		l.slots[op.slot].op = op
+func (q *uringQueue) enlist(op *Op) {
+	if n := len(q.free); n > 0 {
+		op.slot = q.free[n-1]
+		q.free = q.free[:n-1]
+		q.slots[op.slot].op = op
 		return
 	}
-	op.slot = uint32(len(l.slots))
-	l.slots = append(l.slots, uringSlot{op: op})
+	op.slot = uint32(len(q.slots))
+	q.slots = append(q.slots, uringSlot{op: op})
 }
 
-func (l *uringLoop) vacate(op *Op) {
-	s := &l.slots[op.slot]
+func (q *uringQueue) vacate(op *Op) {
+	s := &q.slots[op.slot]
 	s.op = nil
 	s.gen = (s.gen + 1) & 0xffffff
-	l.free = append(l.free, op.slot)
+	q.free = append(q.free, op.slot)
 }
 
 // ask is a submission entry in the name of op.
-func (l *uringLoop) ask(op *Op, opcode uint8, fd int32) *ring.SQE {
-	e := l.entry()
+func (q *uringQueue) ask(op *Op, opcode uint8, fd int32) *ring.SQE {
+	e := q.entry()
 	e.OpCode, e.Fd = opcode, fd
-	e.UserData = aboutOp | uint64(l.slots[op.slot].gen)<<32 | uint64(op.slot)
+	e.UserData = aboutOp | uint64(q.slots[op.slot].gen)<<32 | uint64(op.slot)
 	op.parts++
 	return e
 }
 
 // withdraw asks the kernel to end what it does for op.
-func (l *uringLoop) withdraw(op *Op) {
-	e := l.entry()
+func (q *uringQueue) withdraw(op *Op) {
+	e := q.entry()
 	e.OpCode, e.Fd, e.UserData = ring.OpAsyncCancel, -1, aboutNothing
-	e.Addr = aboutOp | uint64(l.slots[op.slot].gen)<<32 | uint64(op.slot)
+	e.Addr = aboutOp | uint64(q.slots[op.slot].gen)<<32 | uint64(op.slot)
 }
 
 // turn lets sendfile move its bytes and re-arms receives that found no buffer.
