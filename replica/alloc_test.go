@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !race
+
 package replica
 
 import (
@@ -18,9 +20,6 @@ func (f *flag) Run() { f.ran++ }
 // allocates nothing, with the journal and without, nor does a read of what was
 // appended, nor a watch that is woken.
 func TestSteadyStateAllocatesNothing(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
 	for _, kafka := range []bool{false, true} {
 		fs := vfs.OS()
 		home := &inbox{}

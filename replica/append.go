@@ -163,6 +163,7 @@ type expiry struct {
 }
 
 func (x *expiry) step(t *Turn) {
+	t.write() // the append may be staged: it will be in the log all the same
 	if e := &x.part.entry; e.list != nil {
 		e.list.remove(e)
 		t.answer(e, ErrTimedOut)

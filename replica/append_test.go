@@ -131,6 +131,9 @@ func (x *onDone) Run() {
 				c.w.t.Errorf("%s: answered %d above the high watermark", c.name, part.Base)
 			}
 			c.acked[part.Partition][part.Base] = x.values[i]
+			if x.r.Acks != AcksNone {
+				c.w.durableAcks[x.values[i]] = true
+			}
 		}
 	}
 	c.mu.Unlock()
@@ -142,7 +145,7 @@ func (x *onDone) Run() {
 // hammer runs callers on every loop against the partitions, and gives what was acknowledged.
 func (w *world) hammer(parts []*Partition, callers, requests int, fails func(error) bool) (acked map[*Partition]map[engine.Offset]string, failed int64) {
 	w.t.Helper()
-	acked = map[*Partition]map[engine.Offset]string{}
+	acked, w.durableAcks = map[*Partition]map[engine.Offset]string{}, map[string]bool{}
 	for _, p := range parts {
 		acked[p] = map[engine.Offset]string{}
 	}
@@ -181,7 +184,7 @@ func (w *world) check(p *Partition, acked map[engine.Offset]string) []record {
 	for base, value := range acked {
 		i := int(base - p.LogStart())
 		if i >= len(all) || all[i].value != value || all[i+1].value != value+"+" {
-			w.t.Fatalf("%v: acknowledged %.20q is not at %d", p.ID(), value, base)
+			w.t.Fatalf("%v: acknowledged %.20q is not at %d of %d to %d (high watermark %d)", p.ID(), value, base, p.LogStart(), p.LogEnd(), p.HighWatermark())
 		}
 	}
 	return all

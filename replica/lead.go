@@ -77,23 +77,22 @@ func (s *Set) Start(config func(id meta.Partition) *engine.Config) error {
 	var wait sync.WaitGroup
 	logs := make([][]*dir.Log, len(s.o.Dirs))
 	errs := make([]error, 0, len(s.o.Dirs))
-	for _, id := range s.knownIDs() {
-		s.mu.Lock()
-		at := s.known[id]
-		s.mu.Unlock()
-		if !at.found.NeedsRecovery {
+	for _, f := range s.Found() {
+		if !f.NeedsRecovery {
 			continue
 		}
 		wait.Add(1)
 		s.o.Pool(func() {
 			defer wait.Done()
-			log, err := s.o.Dirs[at.place].Load(at.found, config(id))
+			id := meta.Partition{Topic: f.Topic, Index: f.Partition}
+			log, err := f.Dir.Load(f.Found, config(id))
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if err != nil {
 				errs = append(errs, fmt.Errorf("replica: loading %v: %w", id, err))
 				return
 			}
+			at := s.known[id]
 			at.log = log
 			s.known[id] = at
 			logs[at.place] = append(logs[at.place], log)

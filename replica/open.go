@@ -113,15 +113,19 @@ func (t *Turn) checkDir() {
 // goOffline makes everything answer err from now on. The partition stays in the
 // Set, as a replica on a failed directory does.
 func (t *Turn) goOffline(err error) {
+	t.write() // what is staged must go through the log, if only to fail there
+	if t.Err() != nil {
+		return // it did, and that brought us here before
+	}
 	t.p.down.Store(&err)
 	t.refuseWaiting(err)
 	t.shaken = true
 	t.p.set.o.Events.offline(t.p.id, err)
 }
 
-// refuseWaiting answers everything that stands in a list.
+// refuseWaiting answers everything that waits for an end.
 func (t *Turn) refuseWaiting(err error) {
-	for _, list := range [...]*waitList{&t.staged, &t.local, &t.quorum} {
+	for _, list := range [...]*waitList{&t.local, &t.quorum} {
 		for e := list.first(); e != nil; e = list.first() {
 			t.answer(e, err)
 		}

@@ -81,14 +81,12 @@ func TestExpire(t *testing.T) {
 	stuck, fine := w.set.Lookup([]byte("orders"), 0), w.lead(1)
 	home, done := w.loops[0], make(chan struct{}, 10)
 	r := &AppendRequest{Acks: AcksAll, Home: home, Done: funcTask(func() { done <- struct{}{} })}
-	for range 3 { // the request is used again
+	for i := range engine.Offset(3) { // the request is used again
 		r.Parts = append(r.Parts[:0],
 			AppendPart{Partition: stuck, Batches: newBatch([]byte("a"))},
 			AppendPart{Partition: fine, Batches: newBatch([]byte("b"))}, AppendPart{})
 		home.call(func() { w.set.Append(r) })
-		for fine.HighWatermark() < fine.LogEnd() {
-			settled(w)
-		}
+		eventually(w, "the append that is fine", func() bool { return fine.HighWatermark() == i+1 })
 		home.call(func() { r.Expire(); r.Expire() })
 		within(t, "the answer", done)
 		settled(w)

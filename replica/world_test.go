@@ -4,8 +4,10 @@ package replica
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -21,8 +23,31 @@ type world struct {
 	fs    vfs.FS
 	dirs  []*dir.Dir
 	loops []*loop
+	homes []Home
 	set   *Set
 	topic meta.TopicID
+
+	durableAcks map[string]bool // of the last hammer: values acknowledged at acks 1 or all
+	stopped     bool
+}
+
+// stop closes the Set and its directories, as the end of the process would.
+func (w *world) stop(clean bool) {
+	w.t.Helper()
+	closed := make(chan struct{})
+	for _, h := range w.homes {
+		if h, ok := h.(*inbox); ok {
+			go h.drainUntil(closed)
+		}
+	}
+	w.set.Close()
+	close(closed)
+	for _, d := range w.dirs {
+		if err := d.Close(clean); err != nil && clean && d.Err() == nil {
+			w.t.Error(err)
+		}
+	}
+	w.stopped = true
 }
 
 type worldOptions struct {
@@ -50,24 +75,17 @@ func newWorld(t testing.TB, o worldOptions) *world {
 			homes = append(homes, l)
 		}
 	}
+	w.homes = homes
 	for i := range max(1, o.dirs) {
 		w.dirs = append(w.dirs, openDir(t, w.fs, fmt.Sprintf("%s/data%d", o.root, i), o))
 	}
 	w.set = NewSet(Options{Broker: 1, Dirs: w.dirs, Homes: homes, Pool: func(f func()) { go f() }, Events: o.events})
-	if err := w.set.Start(func(meta.Partition) *engine.Config { return engine.DefaultConfig() }); err != nil {
+	if err := w.set.Start(func(meta.Partition) *engine.Config { return keepAll() }); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		closed := make(chan struct{})
-		for _, h := range o.homes {
-			if h, ok := h.(*inbox); ok {
-				go h.drainUntil(closed)
-			}
-		}
-		w.set.Close()
-		close(closed)
-		for _, d := range w.dirs {
-			_ = d.Close(true) // a test may have fenced it
+		if !w.stopped {
+			w.stop(true)
 		}
 	})
 	return w
@@ -75,7 +93,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 
 func openDir(t testing.TB, fs vfs.FS, path string, o worldOptions) *dir.Dir {
 	t.Helper()
-	if err := fs.MkdirAll(path); err != nil {
+	if err := errors.Join(fs.MkdirAll(path), fs.SyncDir(filepath.Dir(path))); err != nil {
 		t.Fatal(err)
 	}
 	durability := dir.Journal
@@ -92,7 +110,14 @@ func openDir(t testing.TB, fs vfs.FS, path string, o worldOptions) *dir.Dir {
 
 func (w *world) leadership(index int32, epoch engine.Epoch) Leadership {
 	return Leadership{ID: meta.Partition{Topic: "orders", Index: index}, Topic: w.topic, Epoch: epoch,
-		ISR: []meta.BrokerID{1}, Replicas: []meta.BrokerID{1}, MinISR: 1, Config: engine.DefaultConfig()}
+		ISR: []meta.BrokerID{1}, Replicas: []meta.BrokerID{1}, MinISR: 1, Config: keepAll()}
+}
+
+// keepAll is the default configuration without retention: what newBatch stamps is long ago.
+func keepAll() *engine.Config {
+	c := *engine.DefaultConfig()
+	c.RetentionMs = -1
+	return &c
 }
 
 // lead makes partition index of "orders".
