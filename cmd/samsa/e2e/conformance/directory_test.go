@@ -21,7 +21,7 @@ import (
 )
 
 // small rolls segments and writes index entries often.
-var small = map[string]string{"log.segment.bytes": "16384", "log.index.interval.bytes": "512"}
+var small = map[string]string{"log.segment.bytes": "8192", "log.index.interval.bytes": "256"}
 
 // DumpLogSegments reads our segments, indexes, snapshots and offsets topic
 // without a complaint, after a clean stop.

@@ -159,7 +159,12 @@ func (tr *trip) check(addr string) {
 	tr.t.Helper()
 	for topic, want := range tr.want {
 		var got []string
-		for i, r := range e2e.ReadAll(tr.t, addr, topic)[0] {
+		var have map[int32][]e2e.Record
+		e2e.Eventually(tr.t, 30*time.Second, func() (err error) { // Kafka hears of its topics after it serves
+			have, err = e2e.TryReadAll(tr.t, addr, topic)
+			return err
+		})
+		for i, r := range have[0] {
 			if r.Offset != int64(i) {
 				tr.t.Fatalf("%s: record %d stands at offset %d", topic, i, r.Offset)
 			}
