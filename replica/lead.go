@@ -51,7 +51,7 @@ func NewSet(o Options) *Set {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Set{o: o, known: map[meta.Partition]located{}}
+	s := &Set{o: o, known: map[meta.Partition]located{}, logs: make([]int, len(o.Dirs))}
 	s.table.seed = maphash.MakeSeed()
 	for i, d := range o.Dirs {
 		for _, f := range d.Found() {
@@ -60,6 +60,7 @@ func NewSet(o Options) *Set {
 				s.doubles = append(s.doubles, fmt.Errorf("replica: %v stands in both %s and %s", id, o.Dirs[other.place].Path(), d.Path()))
 			}
 			s.known[id] = located{place: i, source: source{found: f}}
+			s.logs[i]++
 		}
 		d.SetHighWatermarks(func() map[dir.Partition]int64 { return s.watermarks(d) })
 	}
@@ -148,7 +149,11 @@ func (s *Set) Discard(id meta.Partition) error {
 			return err
 		}
 	}
-	return d.Remove(at.log)
+	err := d.Remove(at.log)
+	if err == nil {
+		s.forget(at.place)
+	}
+	return err
 }
 
 func (s *Set) claim(id meta.Partition) (located, bool) {
@@ -196,6 +201,7 @@ func (s *Set) Lead(l Leadership) error {
 		p.release()
 	}
 	if err != nil {
+		s.forget(place)
 		return storageError(err)
 	}
 	return s.publish(p)
@@ -230,17 +236,11 @@ func (s *Set) publish(p *Partition) error {
 }
 
 // chooseDir picks the directory for a new log: as Kafka does, the one with the
-// fewest; among equals the one with the most room.
+// fewest; among equals the one with the most room. The log counts from now on,
+// so that logs made at the same time spread, too.
 func (s *Set) chooseDir() (place int, err error) {
-	count := make([]int, len(s.o.Dirs))
-	for _, p := range s.table.all(nil) {
-		count[p.place]++
-	}
 	s.mu.Lock()
-	for _, at := range s.known {
-		count[at.place]++
-	}
-	s.mu.Unlock()
+	defer s.mu.Unlock()
 	var online []int
 	for i, d := range s.o.Dirs {
 		if d.Err() == nil {
@@ -250,12 +250,21 @@ func (s *Set) chooseDir() (place int, err error) {
 	if len(online) == 0 {
 		return 0, fmt.Errorf("%w: no log directory is online", ErrStorage)
 	}
-	return slices.MinFunc(online, func(a, b int) int {
-		if c := cmp.Compare(count[a], count[b]); c != 0 {
+	place = slices.MinFunc(online, func(a, b int) int {
+		if c := cmp.Compare(s.logs[a], s.logs[b]); c != 0 {
 			return c
 		}
 		return cmp.Compare(free(s.o.Dirs[b]), free(s.o.Dirs[a]))
-	}), nil
+	})
+	s.logs[place]++
+	return place, nil
+}
+
+// forget takes a log that is gone out of its directory's count.
+func (s *Set) forget(place int) {
+	s.mu.Lock()
+	s.logs[place]--
+	s.mu.Unlock()
 }
 
 // free is the bytes free in a directory, 0 when it does not say.
@@ -329,6 +338,8 @@ func (s *Set) Stop(id meta.Partition, remove bool) error {
 		s.mu.Lock()
 		s.known[id] = located{place: p.place, source: p.source}
 		s.mu.Unlock()
+	} else if err == nil {
+		s.forget(p.place)
 	}
 	s.o.Events.stopped(id, remove)
 	return err

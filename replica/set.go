@@ -34,7 +34,8 @@ type Set struct {
 
 	mu      sync.Mutex // orders changes of membership; never held over file work
 	known   map[meta.Partition]located
-	homes   int // the next home to give out
+	homes   int   // the next home to give out
+	logs    []int // in each directory, those being made included
 	closed  bool
 	doubles []error // logs that stand in two directories
 
