@@ -5,6 +5,7 @@ package api
 import (
 	"errors"
 
+	"github.com/samsa-broker/samsa/config"
 	"github.com/samsa-broker/samsa/controller/meta"
 	"github.com/samsa-broker/samsa/engine"
 	"github.com/samsa-broker/samsa/engine/batch"
@@ -87,6 +88,8 @@ var codes = []struct {
 	{meta.ErrStopped, frame.NotController},
 	{meta.ErrTopicID, frame.UnknownTopicID},
 	{meta.ErrInvalidTopic, frame.InvalidTopicException},
+
+	{config.ErrInvalid, frame.InvalidConfig},
 
 	{group.ErrInvalidGroup, frame.InvalidGroupID},
 	{group.ErrInvalidRequest, frame.InvalidRequest},

@@ -71,7 +71,7 @@ func (b *broker) ProducerIDBlock() (int64, int32, error) {
 func newBroker(t *testing.T, loops, parts int) *broker {
 	t.Helper()
 	b := &broker{t: t, parts: parts, config: engine.DefaultConfig()}
-	d, err := dir.Open(dir.Options{FS: vfs.OS(), Path: t.TempDir(), BrokerID: 1, ClusterID: "cluster", Durability: dir.Journal, JournalBytes: 1 << 20})
+	d, err := dir.Open(dir.Options{FS: vfs.OS(), Path: t.TempDir(), BrokerID: 1, ClusterID: "cluster", Durability: dir.Journal, JournalBytes: 32 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"encoding/binary"
+	"io"
+	"runtime/metrics"
+	"testing"
+	"time"
+
+	"github.com/samsa-broker/samsa/engine/batch"
+	"github.com/samsa-broker/samsa/wire/frame"
+)
+
+// wireClient asks and reads answers without allocating, so that what the
+// process allocates is the broker's.
+type wireClient struct {
+	*client
+	out, in []byte
+}
+
+func newWireClient(t *testing.T, b *broker) *wireClient {
+	t.Helper()
+	r := &rig{t: t, addr: b.addr}
+	c := r.dial()
+	_ = c.conn.SetDeadline(time.Now().Add(50 * time.Second))
+	return &wireClient{client: c, out: make([]byte, 0, 64<<10), in: make([]byte, 1<<20)}
+}
+
+// begin starts a request in c.out; end fills in its length.
+func (c *wireClient) begin(key, version int16) {
+	c.out = append(c.out[:0], 0, 0, 0, 0)
+	c.out = frame.AppendHeader(c.out, frame.Header{Key: key, Version: version, CorrelationID: 7, ClientID: wireID})
+}
+
+var wireID = []byte("wire")
+
+// call sends c.out and returns the body of the answer.
+func (c *wireClient) call(header int) []byte {
+	binary.BigEndian.PutUint32(c.out, uint32(len(c.out)-4))
+	if _, err := c.conn.Write(c.out); err != nil {
+		c.t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c.conn, c.in[:4]); err != nil {
+		c.t.Fatal(err)
+	}
+	b := c.in[:binary.BigEndian.Uint32(c.in)]
+	if _, err := io.ReadFull(c.conn, b); err != nil {
+		c.t.Fatal(err)
+	}
+	return b[header:]
+}
+
+// oneBatch is a batch with one small record.
+func oneBatch(t *testing.T, value string) []byte {
+	t.Helper()
+	var b batch.Builder
+	b.Reset(batch.Header{ProducerID: -1, ProducerEpoch: -1, BaseSequence: -1})
+	b.Append(time.Now().UnixMilli(), []byte("key"), []byte(value))
+	out, err := b.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append([]byte(nil), out...)
+}
+
+func heapObjects() uint64 {
+	s := []metrics.Sample{{Name: "/gc/heap/allocs:objects"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
+}
+
+// Produce and Fetch allocate nothing in steady state, from the socket to the
+// log and back: acks=-1 to three partitions, fetches in a session, with and
+// without topic ids.
+func TestProduceAndFetchDoNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	b := newBroker(t, 1, 3)
+	if _, err := b.AutoCreate("hot"); err != nil {
+		t.Fatal(err)
+	}
+	c := newWireClient(t, b)
+	records := oneBatch(t, "value")
+	preq := frame.ProduceRequest{Acks: -1, TimeoutMs: 10_000, Topics: []frame.ProduceTopic{{Name: []byte("hot"), End: 3}}}
+	for i := range int32(3) {
+		preq.Parts = append(preq.Parts, frame.ProducePart{Index: i, Records: records})
+	}
+	var presp frame.ProduceResponse
+	var fresp frame.FetchResponse
+	freq := frame.FetchRequest{ReplicaID: -1, ReplicaEpoch: -1, MaxWaitMs: 10_000, MinBytes: 1, MaxBytes: 1 << 20, Topics: []frame.FetchTopic{{End: 3}}}
+	freq.Topics[0].Name = []byte("hot")
+	freq.Topics[0].ID = b.store.Load().Topic("hot").ID
+	for i := range int32(3) {
+		freq.Parts = append(freq.Parts, frame.FetchPart{Index: i, LeaderEpoch: -1, LastFetchedEpoch: -1, LogStart: -1, MaxBytes: 1 << 20})
+	}
+	round := func() {
+		c.begin(frame.KeyProduce, 9)
+		c.out = preq.AppendTo(c.out, 9)
+		if err := presp.Decode(9, c.call(5)); err != nil || presp.Parts[2].Code != 0 {
+			t.Fatalf("%v: %+v", err, presp.Parts)
+		}
+		c.begin(frame.KeyFetch, 13)
+		c.out = freq.AppendTo(c.out, 13)
+		if err := fresp.Decode(13, c.call(5)); err != nil || fresp.Code != 0 || len(fresp.Parts) == 0 {
+			t.Fatalf("%v: %+v", err, fresp)
+		}
+		freq.SessionID = fresp.SessionID
+		freq.SessionEpoch++
+		for _, p := range fresp.Parts {
+			if len(p.Bytes) != 0 && len(p.Bytes)%len(records) != 0 {
+				t.Fatalf("%d bytes", len(p.Bytes))
+			}
+			freq.Parts[p.Index].Offset += int64(len(p.Bytes) / len(records))
+		}
+	}
+	for range 300 {
+		round()
+	}
+	const rounds = 1000
+	before := heapObjects()
+	for range rounds {
+		round()
+	}
+	per := float64(heapObjects()-before) / (2 * rounds)
+	t.Logf("%.4f allocations per request", per)
+	if per > 0.01 {
+		t.Errorf("%.4f allocations per request, at most 0.01", per)
+	}
+	for i, p := range freq.Parts {
+		if p.Offset != 300+rounds {
+			t.Errorf("partition %d was read to %d, want %d", i, p.Offset, 300+rounds)
+		}
+	}
+}
