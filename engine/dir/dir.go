@@ -46,7 +46,6 @@ type Dir struct {
 	damage    []Drop              // what replay could not bring back
 
 	recoveryPoints, logStarts, highWatermarks map[Partition]int64 // as found at Open
-	trustSlots                                bool                // recovery-point was broken: take the journal checkpoint's word
 
 	mu           sync.Mutex // the table, deletions; never held over I/O
 	states       map[uint64]*state
@@ -158,15 +157,13 @@ func (d *Dir) readCheckpoints() error {
 	} else if why != nil {
 		d.events().repaired(d.o.Path, "samsa.checkpoint", why.Error())
 	}
-	var broken bool
-	if d.recoveryPoints, broken, err = d.readOffsets(recoveryPointName); err != nil {
+	if d.recoveryPoints, err = d.readOffsets(recoveryPointName); err != nil {
 		return err
 	}
-	d.trustSlots = broken && !d.foreign
-	if d.logStarts, _, err = d.readOffsets(logStartName); err != nil {
+	if d.logStarts, err = d.readOffsets(logStartName); err != nil {
 		return err
 	}
-	d.highWatermarks, _, err = d.readOffsets(replicationName)
+	d.highWatermarks, err = d.readOffsets(replicationName)
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/samsa-broker/samsa/engine"
@@ -135,11 +136,14 @@ func TestRecreate(t *testing.T) {
 		ids     map[byte]bool // topic ids that may stand
 		durable engine.Offset // of the newest, if it stands
 	}
+	var mu sync.Mutex // what the picture is taken of changes beside it
 	var steps []*step
 	now := &step{ids: map[byte]bool{}}
 	var cut bool
 	var fresh *Log
 	fsys := vfs.Inject(mem, func(op vfs.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
 		if cut && op.Kind.Changes() && op.N%3 == 0 {
 			s := &step{ids: map[byte]bool{}}
 			for id := range now.ids {
@@ -156,27 +160,25 @@ func TestRecreate(t *testing.T) {
 	r := newRig(t, fsys)
 	r.change = func(o *Options) { o.Writer = syncWriter{} }
 	r.open()
-	cut = true
+	set := func(f func()) { mu.Lock(); f(); mu.Unlock() }
+	set(func() { cut = true })
 	for id := byte(1); id <= 4; id++ {
-		now.ids[id] = true
-		fresh = nil
+		set(func() { now.ids[id] = true })
 		l := r.create(id, "t", 0)
-		delete(now.ids, id-1)
-		now.ids = map[byte]bool{id: true}
-		fresh = l
+		set(func() { now.ids, fresh = map[byte]bool{id: true}, l })
 		for i := range 20 {
 			r.append(l, records(2, fmt.Sprintf("topic %d batch %d", id, i)), 0)
 		}
 		if id == 4 {
 			break
 		}
-		fresh = nil
+		set(func() { fresh = nil })
 		if err := r.d.Remove(l); err != nil {
 			t.Fatal(err)
 		}
-		now.ids = map[byte]bool{}
+		set(func() { now.ids = map[byte]bool{} })
 	}
-	cut = false
+	set(func() { cut = false })
 	if len(steps) < 20 {
 		t.Fatalf("only %d cuts", len(steps))
 	}

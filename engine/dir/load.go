@@ -26,16 +26,6 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 		return nil, fmt.Errorf("%w: %s is loaded already", ErrExists, f.Name)
 	}
 	late := d.started.Load()
-	o := d.logOptions(c)
-	o.Clean = d.clean
-	o.RecoveryPoint = engine.Offset(d.recoveryPoints[s.place()])
-	o.LogStart = engine.Offset(max(d.logStarts[s.place()], s.start))
-	if d.trustSlots {
-		o.RecoveryPoint = engine.Offset(s.synced)
-	}
-	if int64(o.RecoveryPoint) == s.synced {
-		o.Producers = s.producers
-	}
 	d.mu.Unlock()
 	if late && !d.clean {
 		return nil, fmt.Errorf("dir: %s needs recovery and was not loaded before Start", f.Name)
@@ -44,6 +34,20 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dir: load of %s: %w", f.Name, err)
 	}
+	o := d.logOptions(c)
+	o.Clean = d.clean
+	// Kafka's checkpoints go by name, and may still speak of a topic that was
+	// deleted and made again; ours do not. Theirs count where Kafka has been.
+	d.mu.Lock()
+	o.RecoveryPoint, o.LogStart = engine.Offset(s.synced), engine.Offset(s.start)
+	if !s.known || touched || d.foreign {
+		o.RecoveryPoint = engine.Offset(d.recoveryPoints[s.place()])
+		o.LogStart = engine.Offset(max(d.logStarts[s.place()], s.start))
+	}
+	if int64(o.RecoveryPoint) == s.synced {
+		o.Producers = s.producers
+	}
+	d.mu.Unlock()
 	e, err := engine.Open(filepath.Join(d.o.Path, f.Name), o)
 	if err != nil {
 		return nil, fmt.Errorf("dir: load of %s: %w", f.Name, err)

@@ -35,6 +35,8 @@ type Log struct {
 	held   bool             // by the turn, from its first Stage to its Write; the turn's alone
 	staged []*engine.Append // of this turn, kept for its memory
 
+	expirable engine.Offset // retention was announced up to here; the turn's alone
+
 	flushing sync.Mutex   // one flush at a time; held over I/O, never taken by a turn on a loop
 	flushDue atomic.Bool  // durability Kafka: flush.messages or flush.ms asked for one
 	firstMs  atomic.Int64 // durability Kafka: when the oldest unflushed append was written; 0: none
@@ -179,17 +181,32 @@ func (l *Log) SetConfig(c *engine.Config) {
 }
 
 // Expire is engine.Log.Expire, kept to what the last checkpoint covers; when
-// more may be due a checkpoint is asked for and the next call takes it.
+// more may be due a checkpoint is asked for and the next call takes it. It
+// waits for the journal: not on a loop.
+//
+// The journal hears of it before, so that replay knows whom to blame for
+// segments that are gone, and after, so that half of them do not come back.
 func (l *Log) Expire(now time.Time, hw engine.Offset) (removed int, err error) {
-	if l.dir.journal.Load() != nil {
+	j := l.dir.journal.Load()
+	if j != nil {
 		if s := engine.Offset(l.synced.Load()); s < hw {
 			hw = s
 			l.dir.wantCheckpoint()
 		}
 	}
+	if j != nil && hw > l.Start() && hw > l.expirable {
+		if err := j.Record(&journal.Entry{Kind: journal.KindExpire, Log: l.s.id, Base: int64(hw)}); err != nil {
+			return 0, l.dir.fail(err)
+		}
+		l.expirable = hw
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	removed, err = l.Log.Expire(now, hw)
+	if removed > 0 && j != nil {
+		j.PlaceRecord(&l.tail, &journal.Entry{Kind: journal.KindStart, Log: l.s.id, Base: int64(l.Start())})
+		j.Kick()
+	}
 	return removed, l.judge(err)
 }
 
@@ -227,19 +244,27 @@ func (l *Log) syncPlaced() error {
 func (l *Log) flush() (end int64, producers []byte, err error) {
 	l.flushing.Lock()
 	defer l.flushing.Unlock()
-	l.mu.Lock()
-	if l.gone {
+	for {
+		l.mu.Lock()
+		if l.gone {
+			l.mu.Unlock()
+			return 0, nil, fmt.Errorf("%w: %s", ErrRemoved, l.s.name)
+		}
+		f := l.Log.Flush()
 		l.mu.Unlock()
-		return 0, nil, fmt.Errorf("%w: %s", ErrRemoved, l.s.name)
+		err = f.Run()
+		l.mu.Lock()
+		if derr := l.Log.FlushDone(f, err); err == nil {
+			err = derr
+		}
+		reached := l.Log.SyncedEnd() >= f.End()
+		l.mu.Unlock()
+		if err != nil {
+			return 0, nil, l.dir.fail(err) // ENOSPC too: what an fdatasync lost stays lost
+		}
+		if reached {
+			return int64(f.End()), f.Producers(), nil
+		}
+		// The log was cut under the flush, which then synced nothing.
 	}
-	f := l.Log.Flush()
-	l.mu.Unlock()
-	err = f.Run()
-	l.mu.Lock()
-	l.Log.FlushDone(f, err)
-	l.mu.Unlock()
-	if err != nil {
-		return 0, nil, l.dir.fail(err) // ENOSPC too: what an fdatasync lost stays lost
-	}
-	return int64(f.End()), f.Producers(), nil
 }

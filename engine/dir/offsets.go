@@ -72,18 +72,18 @@ func formatOffsets(offsets map[Partition]int64) string {
 
 // readOffsets reads an offset checkpoint. What it should say is rebuilt with
 // the logs, so a file that is broken is named once and begun anew.
-func (d *Dir) readOffsets(name string) (offsets map[Partition]int64, broken bool, err error) {
+func (d *Dir) readOffsets(name string) (map[Partition]int64, error) {
 	text, err := readText(d.o.FS, filepath.Join(d.o.Path, name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return map[Partition]int64{}, false, nil
+		return map[Partition]int64{}, nil
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	offsets, bad := parseOffsets(text)
 	if bad != nil {
 		d.events().repaired(d.o.Path, name, bad.Error())
-		return map[Partition]int64{}, true, nil
+		return map[Partition]int64{}, nil
 	}
-	return offsets, false, nil
+	return offsets, nil
 }

@@ -3,12 +3,14 @@
 package dir
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/samsa-broker/samsa/engine/journal"
+	"github.com/samsa-broker/samsa/engine/vfs"
 )
 
 // deletion is a directory to be removed when it is due.
@@ -46,9 +48,17 @@ func (d *Dir) Remove(l *Log) error {
 	d.mu.Lock()
 	d.dropState(l.s)
 	d.mu.Unlock()
+	// Kafka's checkpoints go by name: the next log of that name must not find
+	// this one's offsets, here or with Kafka.
+	d.checkpoints.Lock()
+	err := d.writeOffsets()
+	d.checkpoints.Unlock()
+	if err != nil && !vfs.IsNoSpace(err) {
+		return d.fail(err)
+	}
 	l.mu.Lock()
 	delay := l.Log.Config().DeleteDelayMs
-	err := l.Log.Close(false)
+	err = errors.Join(err, l.Log.Close(false))
 	l.mu.Unlock()
 	if serr := d.setAside(l.s.topic, l.s.partition, l.s.name, delay); serr != nil {
 		return d.fail(serr)

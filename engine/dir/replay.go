@@ -27,7 +27,7 @@ type replayer struct {
 func (d *Dir) replay(out *Started) error {
 	r := &replayer{d: d, out: out, lost: map[uint64]int{}, drops: map[uint64]*Drop{}}
 	for _, l := range d.loaded() {
-		if err := r.missingFront(l); err != nil {
+		if err := r.missing(l); err != nil {
 			return err
 		}
 	}
@@ -43,26 +43,28 @@ func (d *Dir) replay(out *Started) error {
 	return d.damaged()
 }
 
-// missingFront handles a log whose first segments went with the power, names
-// and all, while later ones stayed: its first segment is not its start. If none
-// of what is missing was synced, the journal holds it, and what stands behind
-// the hole too.
-func (r *replayer) missingFront(l *Log) error {
-	s, start := l.s, int64(l.Start())
-	if !s.known || l.touched || start <= max(s.start, s.synced) {
+// missing handles a log that lacks segments, names and all: those the power
+// took before they were synced, while later ones stayed, or those retention was
+// about to rename. What stands of it is no log then; but the journal holds
+// everything above S, and what lies below is retention's or damage.
+func (r *replayer) missing(l *Log) error {
+	s, start, end := l.s, int64(l.Start()), int64(l.End())
+	if !s.known || l.touched || s.removed || start <= max(s.start, s.synced) && end >= s.synced {
 		return nil
 	}
-	from := s.start
-	if s.synced > from {
+	if s.synced > max(s.start, s.expirable) {
+		from := end
+		if start > s.synced {
+			from = s.start
+		}
 		r.loses(&journal.Entry{Log: s.id, Last: s.synced - 1}, s.name, from, "synced segments are missing")
-		from = s.synced
 	}
-	return l.Log.Reset(engine.Offset(from))
+	return l.Log.Reset(engine.Offset(max(s.start, s.synced)))
 }
 
 func (r *replayer) entry(e *journal.Entry) error {
 	switch e.Kind {
-	case journal.KindCreated, journal.KindRemoved, journal.KindStart:
+	case journal.KindCreated, journal.KindRemoved, journal.KindStart, journal.KindExpire:
 		return nil // survey took it
 	}
 	s := r.d.states[e.Log.Creation]
@@ -94,24 +96,12 @@ func (r *replayer) records(s *state, e *journal.Entry) error {
 		return nil
 	}
 	end := int64(l.End())
-	if e.Kind == journal.KindSynced {
-		switch {
-		case end > e.Last:
-			r.out.Kept++
-		case l.touched:
-			r.drops1(s, e, "another broker opened the log since")
-		default:
-			r.loses(e, s.name, end, "the segment was synced to there and is shorter")
-		}
+	if e.Kind == journal.KindSynced && end > e.Last {
+		r.out.Kept++
 		return nil
 	}
-	if end < e.End {
-		if l.touched {
-			r.drops1(s, e, "another broker opened the log since")
-			return nil
-		}
-		r.loses(e, s.name, end, "the log ends before the records the journal holds")
-		return nil
+	if e.Kind == journal.KindSynced || end < e.End {
+		return r.beyond(s, e)
 	}
 	if end > e.End {
 		goOn, err := r.overlap(s, e)
@@ -122,6 +112,26 @@ func (r *replayer) records(s *state, e *journal.Entry) error {
 	return r.append(l, e)
 }
 
+// beyond handles an entry that needs more in front of it than the log holds.
+func (r *replayer) beyond(s *state, e *journal.Entry) error {
+	l := s.log
+	end := l.End()
+	last, err := r.standing(l, end-1)
+	switch {
+	case err != nil:
+		return err
+	case l.touched:
+		r.drops1(s, e, "another broker opened the log since")
+	case last != nil && last.LeaderEpoch() > e.Epoch:
+		r.out.Skipped++ // it was cut off before what stands at the end was appended
+	case e.Kind == journal.KindSynced:
+		r.loses(e, s.name, int64(end), "the segment was synced to there and is shorter")
+	default:
+		r.loses(e, s.name, int64(end), "the log ends before the records the journal holds")
+	}
+	return nil
+}
+
 // overlap handles a log that holds something where e was appended; true: e is
 // to be appended now.
 func (r *replayer) overlap(s *state, e *journal.Entry) (bool, error) {
@@ -129,6 +139,9 @@ func (r *replayer) overlap(s *state, e *journal.Entry) (bool, error) {
 	standing, err := r.standing(l, engine.Offset(e.End))
 	if err != nil {
 		return false, err
+	}
+	if standing != nil && standing.BaseOffset() > e.Last {
+		standing = nil // a hole, which the power tore
 	}
 	switch {
 	case standing != nil && standing.BaseOffset() == e.Base && standing.LastOffset() == e.Last &&
@@ -148,6 +161,9 @@ func (r *replayer) overlap(s *state, e *journal.Entry) (bool, error) {
 
 // standing reads the head of the batch that holds at, or the next one.
 func (r *replayer) standing(l *Log, at engine.Offset) (batch.Batch, error) {
+	if l.Start() == l.End() {
+		return nil, nil
+	}
 	var err error
 	r.spans, err = l.View().Read(r.spans[:0], max(at, l.Start()), l.End(), batch.HeaderSize, true)
 	defer func() {

@@ -60,6 +60,7 @@ func (d *Dir) beginLife(out *Started) (err error) {
 	if d.o.Durability == Journal {
 		_, _ = rand.Read(d.id[:]) // never fails
 	}
+	d.forget()
 	for range 2 { // both slots speak of this life, so that rot in one cannot bring back the last
 		if err := d.checkpoint(); err != nil {
 			return err
@@ -103,6 +104,18 @@ func (d *Dir) beginLife(out *Started) (err error) {
 	out.JournalBytes = d.fileBytes
 	out.Direct, out.WhyNot = j.Direct()
 	return nil
+}
+
+// forget drops what the journal knows and the directory does not hold: logs
+// that are removed, or whose creation did not come to a directory.
+func (d *Dir) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.sorted() {
+		if s.removed || s.name == "" || !s.there {
+			d.dropState(s)
+		}
+	}
 }
 
 // damaged makes one error of what replay could not bring back.

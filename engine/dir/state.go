@@ -27,6 +27,8 @@ type state struct {
 	start     int64
 	producers []byte
 
+	// expirable is how far retention was announced in the journal.
+	expirable int64
 	// acked is the end of what the journal found at Open acknowledged.
 	acked int64
 }

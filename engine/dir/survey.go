@@ -99,6 +99,8 @@ func (d *Dir) surveyEntry(_ uint64, e *journal.Entry) error {
 		}
 	case journal.KindStart:
 		s.start = max(s.start, e.Base)
+	case journal.KindExpire:
+		s.expirable = max(s.expirable, e.Base)
 	case journal.KindReset:
 		s.start, s.acked = e.Base, e.Base
 	}

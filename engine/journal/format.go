@@ -50,6 +50,8 @@ const (
 	KindStart Kind = 5
 	// KindReset empties a log; it goes on at Base.
 	KindReset Kind = 6
+	// KindExpire announces that retention may remove segments below Base.
+	KindExpire Kind = 7
 )
 
 // LogID names a log across topics that were deleted and made again: by topic
@@ -116,7 +118,7 @@ func DecodeEntry(b []byte) (Entry, []byte, error) {
 	copy(e.Log.Topic[:], b[8:24])
 	e.Log.Creation = binary.BigEndian.Uint64(b[24:])
 	e.Log.Partition = int32(binary.BigEndian.Uint32(b[32:]))
-	if e.Kind < KindBatch || e.Kind > KindReset {
+	if e.Kind < KindBatch || e.Kind > KindExpire {
 		return Entry{}, nil, fmt.Errorf("%w: an entry of kind %d", ErrFormat, e.Kind)
 	}
 	return e, b[size:], nil
