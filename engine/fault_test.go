@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/samsa-broker/samsa/engine/batch"
+	"github.com/samsa-broker/samsa/engine/producer"
 	"github.com/samsa-broker/samsa/engine/vfs"
 )
 
@@ -42,6 +43,7 @@ func newStory(tb testing.TB, fs vfs.FS, seed uint64) *story {
 	s.o.Config.SegmentBytes = 3000
 	s.o.Config.IndexIntervalBytes = 200
 	s.o.Config.DeleteDelayMs = 0
+	s.o.ProducerExpiryMs = 1 << 60
 	return s
 }
 
@@ -253,12 +255,38 @@ func TestCrash(t *testing.T) {
 				t.Fatalf("seed %d crash %d: %v", seed, crash, err)
 			}
 			after.check(fmt.Sprintf("seed %d crash %d", seed, crash))
+			checkProducers(t, after.l)
 			put(t, after.l, plain(t, 1, 1))
 			if err := after.l.Close(true); err != nil {
 				t.Fatal(err)
 			}
 			checkIndexes(t, after.fs)
 		}
+	}
+}
+
+// checkProducers compares producer state with what the batches say.
+func checkProducers(tb testing.TB, l *Log) {
+	tb.Helper()
+	want := producer.NewState()
+	for rest := readAll(tb, l, l.Start()); len(rest) > 0; {
+		b, next, err := batch.Next(rest)
+		if err == nil {
+			_, err = want.Stage(b, producer.Trust)
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+		rest = next
+	}
+	for _, e := range want.Entries() {
+		got := l.producers.Get(e.ID)
+		if got == nil || got.LastSequence() != e.LastSequence() || got.Epoch != e.Epoch || got.TxnFirstOffset != e.TxnFirstOffset {
+			tb.Fatalf("producer %d is remembered as %+v, the log says %+v", e.ID, got, e)
+		}
+	}
+	if l.Start() == 0 && l.producers.Len() > want.Len() {
+		tb.Fatalf("%d producers are remembered, the log knows %d", l.producers.Len(), want.Len())
 	}
 }
 

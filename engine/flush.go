@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -46,7 +47,7 @@ func (l *Log) Flush() *Flush {
 		f.segments = append(f.segments, sf)
 		f.owners = append(f.owners, s)
 	}
-	f.producers = l.producers.AppendFull(nil)
+	f.producers = l.producers.AppendFull(binary.BigEndian.AppendUint64(nil, uint64(f.end)))
 	f.snaps, l.newSnaps = l.newSnaps, nil
 	f.names, l.namesDirty = l.namesDirty, false
 	if l.epochsDirty {
@@ -59,7 +60,7 @@ func (l *Log) Flush() *Flush {
 // End is the synced end once FlushDone has taken the flush back.
 func (f *Flush) End() Offset { return f.end }
 
-// Producers is producer state at End, for Options.Producers.
+// Producers is End and producer state at it, for Options.Producers.
 func (f *Flush) Producers() []byte { return f.producers }
 
 // Run syncs, on any goroutine. What it returns goes to FlushDone.

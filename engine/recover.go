@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,7 +23,8 @@ func loadLog(l *Log, o *Options, found files, r *Recovery) error {
 	epochsErr := loadEpochs(l)
 	var err error
 	switch {
-	case len(found.segments) == 0:
+	case len(found.segments) == 0: // a new log: nothing to tell
+		r.Clean = true
 		err = beginLog(l, o.LogStart)
 	case o.Clean:
 		err = loadClean(l, o, r)
@@ -173,14 +175,8 @@ func dropDamaged(l *Log, n int, r *Recovery) error {
 // producersBefore makes the producer state with which recovery begins, and
 // returns the offset it is of: batches from there on are to be applied.
 func producersBefore(l *Log, o *Options, point Offset, first *segment.Segment) (at Offset, read int64, err error) {
-	if len(o.Producers) > 0 && point >= Offset(first.Base()) {
-		if entries, err := producer.DecodeFull(o.Producers); err == nil {
-			l.producers.Load(entries, nowMs(l), l.expiryMs)
-			l.txns.Reset(l.producers)
-			return point, 0, nil
-		} else if l.events.Rebuilt != nil {
-			l.events.Rebuilt(l.dir, "producer state of the checkpoint", err.Error())
-		}
+	if point >= Offset(first.Base()) && loadCheckpoint(l, o.Producers, point) {
+		return point, 0, nil
 	}
 	base := Offset(first.Base())
 	limit := max(point, base)
@@ -191,6 +187,24 @@ func producersBefore(l *Log, o *Options, point Offset, first *segment.Segment) (
 	}
 	read, err = replayProducers(l, at, base)
 	return base, read, err
+}
+
+// loadCheckpoint takes producer state from what Flush.Producers gave, if that
+// was of the recovery point.
+func loadCheckpoint(l *Log, b []byte, point Offset) bool {
+	if len(b) < 8 || Offset(binary.BigEndian.Uint64(b)) != point {
+		return false
+	}
+	entries, err := producer.DecodeFull(b[8:])
+	if err != nil {
+		if l.events.Rebuilt != nil {
+			l.events.Rebuilt(l.dir, "producer state of the checkpoint", err.Error())
+		}
+		return false
+	}
+	l.producers.Load(entries, nowMs(l), l.expiryMs)
+	l.txns.Reset(l.producers)
+	return true
 }
 
 // recoverSegment recovers one segment, feeding epochs and producer state.
