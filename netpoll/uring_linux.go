@@ -193,10 +193,11 @@ func (l *uringLoop) wait(block bool) {
 		l.entered(l.ring.Enter(1, false))
 		l.idle = l.ring.Ready() == 0 || monotonic()-before >= 1e6
 	}
-	for i := range l.early {
+	early := len(l.early)
+	for i := range early {
 		l.completed(l.early[i])
 	}
-	l.early = l.early[:0]
+	l.early = append(l.early[:0], l.early[early:]...) // answering them may have set more aside
 	for n := l.ring.Ready(); n > 0 && l.ring.Ready() > 0; n-- {
 		l.completed(l.ring.Take())
 	}
