@@ -63,21 +63,42 @@ func TestSlowDirectorySlowsItselfOnly(t *testing.T) {
 	for name, pause := range map[string]time.Duration{"steady": 0, "every 2 s": 2 * time.Second} {
 		ctx, cancel := context.WithCancel(context.Background())
 		go stream(ctx, b.Addr, slow, pause)
+		worst := make(chan time.Duration)
+		go func() { worst <- heartbeats(ctx, t, b) }()
 		beside := p99(t, b.Addr, fast, 10*time.Second)
-		heartbeat := time.Now()
-		if _, err := e2e.Dial(t, b.Addr).Call(kmsg.NewPtrApiVersionsRequest()); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(heartbeat); took > time.Second {
+		cancel()
+		if took := <-worst; took > time.Second {
 			t.Errorf("%s: a request that needs no disk took %v", name, took)
 		}
-		cancel()
 		t.Logf("%s: p99 %v alone, %v beside the slow directory", name, quiet, beside)
 		if beside > 2*quiet+2*time.Millisecond {
 			t.Errorf("%s: p99 %v, want at most twice %v", name, beside, quiet)
 		}
 	}
 	disk.Slow(0)
+}
+
+// heartbeats asks for what needs no disk until ctx ends and returns the longest
+// wait, after the first seconds: the write that shows that a directory is slow
+// is made on a loop, once.
+func heartbeats(ctx context.Context, t *testing.T, b *e2e.Broker) (worst time.Duration) {
+	r := e2e.Dial(t, b.Addr)
+	begun := time.Now()
+	for ctx.Err() == nil {
+		start := time.Now()
+		if _, err := r.Call(kmsg.NewPtrApiVersionsRequest()); err != nil {
+			t.Error(err)
+			return worst
+		}
+		if start.Sub(begun) > 3*time.Second {
+			worst = max(worst, time.Since(start))
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	return worst
 }
 
 // stream produces to a partition until ctx ends.
