@@ -56,7 +56,7 @@ func (c *wireClient) call(header int) []byte {
 func oneBatch(t *testing.T, value string) []byte {
 	t.Helper()
 	var b batch.Builder
-	b.Reset(batch.Header{ProducerID: -1, ProducerEpoch: -1, BaseSequence: -1})
+	b.Reset(batch.PlainHeader())
 	b.Append(time.Now().UnixMilli(), []byte("key"), []byte(value))
 	out, err := b.Finish()
 	if err != nil {
