@@ -13,6 +13,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/samsa-broker/samsa/controller/meta"
 )
@@ -79,7 +80,7 @@ type store struct {
 // openStore opens a file that exists.
 func openStore(path string, now func() time.Time) (*store, error) {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, OpenFile: openExisting})
-	if errors.Is(err, bolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("%w: %s%s", ErrLocked, path, holder(filepath.Dir(path)))
 	}
 	if err != nil {

@@ -49,3 +49,16 @@ func (f *osFile) FD() (uintptr, bool) { return f.fd, true }
 func (f *osFile) Drop(int64, int64) {}
 
 func (f *osFile) Cached(int64, int64) (resident, known bool) { return false, false }
+
+// writeEach is WritevAt without help from the system.
+func (f *osFile) writeEach(bufs [][]byte, off int64) (int, error) {
+	total := 0
+	for _, b := range bufs {
+		n, err := f.f.WriteAt(b, off+int64(total))
+		total += n
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}

@@ -65,15 +65,3 @@ func (f *osFile) writeThenSync(p []byte, off int64) error {
 	return f.Sync()
 }
 
-// writeEach is WritevAt without help from the system.
-func (f *osFile) writeEach(bufs [][]byte, off int64) (int, error) {
-	total := 0
-	for _, b := range bufs {
-		n, err := f.f.WriteAt(b, off+int64(total))
-		total += n
-		if err != nil {
-			return total, err
-		}
-	}
-	return total, nil
-}
