@@ -64,4 +64,3 @@ func (f *osFile) writeThenSync(p []byte, off int64) error {
 	}
 	return f.Sync()
 }
-
