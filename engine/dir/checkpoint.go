@@ -43,6 +43,7 @@ func (d *Dir) checkpoint() error {
 	return err
 }
 
+// tryCheckpoint is checkpoint without the verdict; full: it may succeed later.
 func (d *Dir) tryCheckpoint() (full bool, err error) {
 	c := &journal.Checkpoint{Journal: d.id, Store: d.o.StoreID, Mark: d.mark, GroupSequence: 1}
 	if d.last != nil && c.Store == [16]byte{} {
@@ -70,7 +71,7 @@ func (d *Dir) tryCheckpoint() (full bool, err error) {
 			continue
 		}
 		if err != nil {
-			return false, err
+			return d.Err() == nil, err // not fenced: no space for an index, say
 		}
 		c.Logs = append(c.Logs, one)
 	}

@@ -52,7 +52,7 @@ func (d *Dir) settle() error {
 	if j := d.journal.Load(); j != nil {
 		j.Kick()
 		if err := j.Close(); err != nil {
-			return errors.Join(d.fail(err), d.abandonLogs())
+			return errors.Join(err, d.abandonLogs())
 		}
 	}
 	d.checkpoints.Lock()

@@ -233,8 +233,11 @@ func (l *Log) Sync() error {
 
 func (l *Log) syncPlaced() error {
 	_, _, err := l.flush()
-	if errors.Is(err, ErrRemoved) {
+	switch {
+	case errors.Is(err, ErrRemoved):
 		return nil // nobody will ask for its records
+	case err != nil && l.dir.Err() == nil: // no space for an index, no descriptor
+		return fmt.Errorf("%w: %w", journal.ErrLater, err)
 	}
 	return err
 }
@@ -254,13 +257,11 @@ func (l *Log) flush() (end int64, producers []byte, err error) {
 		l.mu.Unlock()
 		err = f.Run()
 		l.mu.Lock()
-		if derr := l.Log.FlushDone(f, err); err == nil {
-			err = derr
-		}
+		err = l.Log.FlushDone(f, err)
 		reached := l.Log.SyncedEnd() >= f.End()
 		l.mu.Unlock()
-		if err != nil {
-			return 0, nil, l.dir.fail(err) // ENOSPC too: what an fdatasync lost stays lost
+		if err != nil { // of a sync, ENOSPC too, it is ErrIO: what an fdatasync lost stays lost
+			return 0, nil, l.judge(err)
 		}
 		if reached {
 			return int64(f.End()), f.Producers(), nil

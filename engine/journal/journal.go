@@ -27,6 +27,9 @@ var (
 	// ErrBroken means that a write or a sync failed: nothing placed since is
 	// durable, or ever will be.
 	ErrBroken = errors.New("journal: broken by a disk error")
+	// ErrLater is what a Tail's Sync wraps when nothing is lost and it may
+	// succeed later: a full disk.
+	ErrLater = errors.New("journal: try again later")
 	// ErrClosed means that the journal was closed.
 	ErrClosed = errors.New("journal: closed")
 )
@@ -75,6 +78,7 @@ type Journal struct {
 	noZero   bool       // the zeroer found no space
 	stalled  *group     // sealed, waiting for a checkpoint or the zeroer
 	again    *group     // sealed, found no space
+	stuck    bool       // the group in flight waits for space
 	err      error
 	closed   bool
 
@@ -371,11 +375,12 @@ func (j *Journal) Wait(t *Tail) error {
 }
 
 // Close waits for what was placed, stops the journal's goroutines and closes
-// its files.
+// its files. It does not wait for space on a full disk, but returns ErrLater:
+// what was in flight is not durable then.
 func (j *Journal) Close() error {
 	j.kickNow()
 	j.mu.Lock()
-	for j.err == nil && !j.closed && (j.busy.Load() || !j.open.Load().empty()) {
+	for j.err == nil && !j.closed && !j.stuck && (j.busy.Load() || !j.open.Load().empty()) {
 		j.moved.Wait()
 	}
 	if j.closed {
@@ -384,6 +389,9 @@ func (j *Journal) Close() error {
 	}
 	j.closed = true
 	err := j.err
+	if err == nil && j.stuck {
+		err = fmt.Errorf("%w: the disk is full", ErrLater)
+	}
 	j.moved.Broadcast()
 	j.mu.Unlock()
 	close(j.stop)

@@ -3,6 +3,7 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,12 +30,28 @@ func (j *Journal) ready(g *group) {
 // says they are is sent.
 func (j *Journal) syncFirst(g *group) {
 	for t := g.syncs.Load(); t != nil; t = t.marks[g.index].nextSync {
-		if err := t.Sync(); err != nil {
+		if err := j.syncTail(t); err != nil {
 			j.breakDown(fmt.Errorf("sync of a batch too large for the journal: %w", err))
 			return
 		}
 	}
 	j.finish(g)
+}
+
+// syncTail asks until it is done or can never be.
+func (j *Journal) syncTail(t *Tail) error {
+	for {
+		err := t.Sync()
+		if !errors.Is(err, ErrLater) {
+			return err
+		}
+		j.full(err)
+		select {
+		case <-j.stop:
+			return err
+		case <-time.After(retryEvery):
+		}
+	}
 }
 
 // finish pads the group and sends it.
@@ -98,12 +115,10 @@ func (j *Journal) written(g *group, err error) {
 	case vfs.IsNoSpace(err):
 		// Nothing was promised: the same bytes go to the same place again, all
 		// of them, when there is room.
-		if j.o.Events.Full != nil {
-			j.o.Events.Full(err)
-		}
 		j.mu.Lock()
 		j.again = g
 		j.mu.Unlock()
+		j.full(err)
 		j.nudge()
 	default:
 		j.breakDown(fmt.Errorf("write of group at %d: %w", g.position, err))
@@ -115,6 +130,7 @@ func (j *Journal) landed(g *group) {
 	j.mu.Lock()
 	j.position = g.position + g.padded
 	j.sequence++
+	j.stuck = false
 	j.mu.Unlock()
 	for t := g.tails.Load(); t != nil; {
 		next := t.marks[g.index].next
@@ -132,6 +148,17 @@ func (j *Journal) landed(g *group) {
 	j.mu.Lock()
 	j.moved.Broadcast()
 	j.mu.Unlock()
+}
+
+// full says that the group in flight waits for space.
+func (j *Journal) full(err error) {
+	j.mu.Lock()
+	j.stuck = true
+	j.moved.Broadcast()
+	j.mu.Unlock()
+	if j.o.Events.Full != nil {
+		j.o.Events.Full(err)
+	}
 }
 
 // breakDown ends the journal: the first error counts. It stays busy, so that
