@@ -26,7 +26,7 @@ var clusterKeys = []Key{
 		Doc: "Largest answer to a follower, in bytes."},
 	{Name: "replica.fetch.wait.max.ms", Type: Int, Default: "500", Effect: Later, Why: whyCluster,
 		Doc: "Longest wait for bytes to fetch, in ms."},
-	{Name: "replica.high.watermark.checkpoint.interval.ms", Type: Long, Default: "5000",
+	{Name: "replica.high.watermark.checkpoint.interval.ms", Type: Long, Default: "5000", Effect: None, Why: whyHigh,
 		Doc: "How often high watermarks are written, in ms."},
 	{Name: "replica.lag.time.max.ms", Type: Long, Default: "30000", Effect: Later, Why: whyCluster,
 		Doc: "How long a follower may lag before it is out of sync, in ms."},

@@ -100,7 +100,7 @@ func (b *broker) listen() ([]*netpoll.Listener, error) {
 	var all []*netpoll.Listener
 	for i := range b.conf.Listeners {
 		l := &b.conf.Listeners[i]
-		ln, err := netpoll.Listen(l.HostPort(), netpoll.ListenOptions{})
+		ln, err := netpoll.Listen(l.HostPort(), listenOptions(b.conf))
 		if err != nil {
 			return nil, fmt.Errorf("listeners=%s: %w", l, err)
 		}
@@ -145,6 +145,7 @@ func (b *broker) openDirs() error {
 		d, err := dir.Open(dir.Options{
 			FS: vfs.OS(), Path: path, BrokerID: b.id, ClusterID: b.edge.ClusterID(),
 			Durability: durability(b.conf), Writer: newLoopWriter(b.loops.all[i%len(b.loops.all)]),
+			CheckpointMs: max(1, b.conf.RecoveryCheckpointInterval.Milliseconds()),
 			JournalBytes: b.conf.JournalBytes, Now: time.Now, StoreID: b.edge.StoreID(),
 			ProducerExpiryMs: b.conf.ProducerIDExpiration.Milliseconds(), Descriptors: descriptors,
 			Log: b.logEvents(), Events: b.dirEvents(i),
@@ -227,8 +228,12 @@ func (b *broker) lead() error {
 
 // serve opens the server and lets the listeners in.
 func (b *broker) serve(listeners []*netpoll.Listener) (err error) {
+	limits, err := b.limits()
+	if err != nil {
+		return err
+	}
 	b.server, err = server.New(server.Options{
-		Loops: b.loops.all, Handlers: api.Handlers(b.deps()), Pool: b.calls.do, Limits: b.limits(), Events: b.serverEvents(),
+		Loops: b.loops.all, Handlers: api.Handlers(b.deps()), Pool: b.calls.do, Limits: limits, Events: b.serverEvents(),
 	})
 	if err != nil {
 		return err

@@ -17,6 +17,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// adoptedKey is what Samsa shows on a topic that was found on disk without its
+// settings; deleting the key accepts what acts on the topic now.
+const adoptedKey = "samsa.adopted"
+
 // topicsFlags are kafka-topics' flags by their names.
 type topicsFlags struct {
 	bootstrap   string
@@ -43,6 +47,7 @@ func topicsCommand() *cobra.Command {
   samsa topics list --bootstrap-server broker:9092 --json
   samsa topics describe --topic 'orders.*'
   samsa topics alter --topic orders --partitions 12 --config cleanup.policy=compact
+  samsa topics alter --adopted                     end the care for topics found in a Kafka's directory
   samsa topics delete --topic orders --if-exists`,
 	}
 	flags := cmd.PersistentFlags()
@@ -91,7 +96,7 @@ func (f *topicsFlags) create() *cobra.Command {
 		if err != nil {
 			return withMessage(fmt.Sprintf("create topic %s", f.topic), err, resp.ErrMessage)
 		}
-		return f.print(out, resp, fmt.Sprintf("Created topic %s.\n", f.topic))
+		return f.print(out, topicName{resp.Topic, idText(resp.ID)}, fmt.Sprintf("Created topic %s.\n", f.topic))
 	})
 	return cmd
 }
@@ -149,6 +154,9 @@ func (f *topicsFlags) alter() *cobra.Command {
 		if f.topic == "" {
 			return errors.New("--topic says which topic to alter (or --adopted for all that were adopted)")
 		}
+		if f.partitions == 0 && len(f.configs)+len(f.deletes) == 0 {
+			return errors.New("nothing to alter: give --partitions, --config or --delete-config")
+		}
 		return f.alterTopics(ctx, adm, out, f.topic)
 	})
 	return cmd
@@ -179,7 +187,7 @@ func (f *topicsFlags) alterTopics(ctx context.Context, adm *kadm.Client, out io.
 			}
 		}
 	}
-	if f.partitions > 0 {
+	if f.partitions != 0 {
 		resps, err := adm.UpdatePartitions(ctx, int(f.partitions), names...)
 		if err != nil {
 			return err
@@ -193,23 +201,29 @@ func (f *topicsFlags) alterTopics(ctx context.Context, adm *kadm.Client, out io.
 	return f.print(out, names, "Altered topic "+strings.Join(names, ", ")+".\n")
 }
 
-// acceptAdopted sets each adopted topic's retention to the broker's default
-// explicitly: an operator has then spoken, and deletion may begin.
+// acceptAdopted ends the care that is taken of topics that were found on disk
+// without their settings: an operator has then spoken, and deletion may begin.
+// They are those that show samsa.adopted; --config and --delete-config are
+// applied to them on the way.
 func (f *topicsFlags) acceptAdopted(ctx context.Context, adm *kadm.Client, out io.Writer) error {
 	topics, err := f.matching(ctx, adm)
 	if err != nil {
 		return err
 	}
-	var names []string
-	for _, t := range topics {
-		names = append(names, t.Topic)
+	described, err := describe(ctx, adm, topics)
+	if err != nil {
+		return err
 	}
-	if len(f.configs)+len(f.deletes) == 0 {
-		f.configs = []string{"cleanup.policy=delete"}
+	names := []string{}
+	for _, t := range described {
+		if t.Configs[adoptedKey] == "true" {
+			names = append(names, t.Topic)
+		}
 	}
 	if len(names) == 0 {
-		return f.print(out, names, "No topics.\n")
+		return f.print(out, names, "No topic is waiting to be accepted.\n")
 	}
+	f.deletes = append(f.deletes, adoptedKey)
 	return f.alterTopics(ctx, adm, out, names...)
 }
 
@@ -226,7 +240,7 @@ func (f *topicsFlags) delete() *cobra.Command {
 		if err != nil {
 			return withMessage("delete topic "+f.topic, err, resp.ErrMessage)
 		}
-		return f.print(out, resp, fmt.Sprintf("Deleted topic %s.\n", f.topic))
+		return f.print(out, topicName{resp.Topic, idText(resp.ID)}, fmt.Sprintf("Deleted topic %s.\n", f.topic))
 	})
 	return cmd
 }

@@ -27,6 +27,12 @@ type describedTopic struct {
 	Partitions  []describedPartition `json:"partitions"`
 }
 
+// topicName is what is left to say of a topic that was created or deleted.
+type topicName struct {
+	Topic string `json:"topic"`
+	ID    string `json:"topicId"`
+}
+
 type describedPartition struct {
 	Partition int32   `json:"partition"`
 	Leader    int32   `json:"leader"`
@@ -50,7 +56,7 @@ func describe(ctx context.Context, adm *kadm.Client, topics []kadm.TopicDetail) 
 		return nil, err
 	}
 	for _, t := range topics {
-		d := describedTopic{Topic: t.Topic, ID: base64.RawURLEncoding.EncodeToString(t.ID[:]), Internal: t.IsInternal, Configs: map[string]string{}}
+		d := describedTopic{Topic: t.Topic, ID: idText(t.ID), Internal: t.IsInternal, Configs: map[string]string{}}
 		for _, p := range t.Partitions.Sorted() {
 			dp := describedPartition{Partition: p.Partition, Leader: p.Leader, Replicas: p.Replicas, ISR: p.ISR}
 			if p.Err != nil {
@@ -84,6 +90,9 @@ func describedText(topics []describedTopic) string {
 	}
 	return b.String()
 }
+
+// idText is a topic id as Kafka's tools print it.
+func idText(id kadm.TopicID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
 func leaderText(id int32) string {
 	if id < 0 {

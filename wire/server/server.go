@@ -65,8 +65,11 @@ type Limits struct {
 	// ControlBytes is the budget for the worst case of decoding (128 MiB).
 	ControlBytes int64
 	// Connections is max.connections, ConnectionsPerIP max.connections.per.ip
-	// (no limit).
+	// (no limit; negative: none but from the addresses of PerIP).
 	Connections, ConnectionsPerIP int
+	// PerIP is max.connections.per.ip.overrides: what single addresses may have
+	// instead.
+	PerIP map[netip.Addr]int
 	// Idle is connections.max.idle.ms (10 minutes; negative: never).
 	Idle time.Duration
 	// LentBuffers is how many receive buffers of a loop may be held by frames
@@ -89,7 +92,9 @@ func (l *Limits) fill() {
 	def(&l.ConnRequests, 128)
 	def(&l.UnsentBytes, 256<<10)
 	def(&l.Connections, 1<<31-1)
-	def(&l.ConnectionsPerIP, 1<<31-1)
+	if l.ConnectionsPerIP == 0 {
+		l.ConnectionsPerIP = 1<<31 - 1
+	}
 	def(&l.LentBuffers, 512)
 	def(&l.ColdReads, 16)
 	if l.TotalBytes <= 0 {
@@ -211,9 +216,13 @@ func (s *Server) enter(addr netip.Addr) (*account, error) {
 	if s.conns >= s.limits.Connections {
 		return nil, fmt.Errorf("%w: max.connections is %d", ErrTooMany, s.limits.Connections)
 	}
-	acct, ok := s.frames.enter(addr, s.limits.ConnectionsPerIP)
+	limit, own := s.limits.PerIP[addr]
+	if !own {
+		limit = s.limits.ConnectionsPerIP
+	}
+	acct, ok := s.frames.enter(addr, limit)
 	if !ok {
-		return nil, fmt.Errorf("%w: max.connections.per.ip is %d", ErrTooMany, s.limits.ConnectionsPerIP)
+		return nil, fmt.Errorf("%w: max.connections.per.ip is %d", ErrTooMany, max(0, limit))
 	}
 	s.conns++
 	return acct, nil
