@@ -10,7 +10,7 @@ import (
 
 // background makes checkpoints when they are due, writes high watermarks and
 // removes what was set aside. One goroutine, from Start to Close.
-func (d *Dir) background() {
+func background(d *Dir) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	every := d.o.CheckpointMs
@@ -29,26 +29,26 @@ func (d *Dir) background() {
 		case <-tick.C:
 		}
 		now := d.now().UnixMilli()
-		if asked || now-last >= every && d.dirty() {
+		if asked || now-last >= every && anyDirty(d) {
 			_ = d.checkpointNow() // it fenced, or is tried again when it is due
 			last = now
 		} else if now-last >= every {
 			last = now
 		}
 		if now-lastHigh >= highWatermarkMs {
-			_ = d.writeHighWatermarks() // likewise
+			_ = writeHighWatermarks(d) // likewise
 			lastHigh = now
 		}
-		d.deleteDue(now)
+		deleteDue(d, now)
 		if d.journal.Load() == nil {
-			d.flushOld(now)
+			flushOld(d, now)
 		}
 	}
 }
 
-// dirty tells whether any log has bytes above S.
-func (d *Dir) dirty() bool {
-	for _, l := range d.loaded() {
+// anyDirty tells whether any log has bytes above S.
+func anyDirty(d *Dir) bool {
+	for _, l := range loaded(d) {
 		if int64(l.End()) != l.synced.Load() {
 			return true
 		}
@@ -97,8 +97,8 @@ func (l *Log) flushWaiting() {
 }
 
 // flushOld honours flush.ms.
-func (d *Dir) flushOld(nowMs int64) {
-	for _, l := range d.loaded() {
+func flushOld(d *Dir, nowMs int64) {
+	for _, l := range loaded(d) {
 		if first := l.firstMs.Load(); first != 0 && nowMs-first >= l.Config().FlushMs {
 			l.flushSoon()
 		}

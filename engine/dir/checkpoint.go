@@ -33,7 +33,7 @@ func (d *Dir) checkpoint() error {
 		return err
 	}
 	began := d.now()
-	full, err := d.tryCheckpoint()
+	full, err := tryCheckpoint(d)
 	if d.events().Checkpoint != nil {
 		d.events().Checkpoint(d.o.Path, d.now().Sub(began), err)
 	}
@@ -44,7 +44,7 @@ func (d *Dir) checkpoint() error {
 }
 
 // tryCheckpoint is checkpoint without the verdict; full: it may succeed later.
-func (d *Dir) tryCheckpoint() (full bool, err error) {
+func tryCheckpoint(d *Dir) (full bool, err error) {
 	c := &journal.Checkpoint{Journal: d.id, Store: d.o.StoreID, Mark: d.mark, GroupSequence: 1}
 	if d.last != nil && c.Store == [16]byte{} {
 		c.Store = d.last.Store
@@ -63,10 +63,10 @@ func (d *Dir) tryCheckpoint() (full bool, err error) {
 	}
 	d.mu.Lock()
 	c.NextCreation = d.nextCreation
-	all := d.sorted()
+	all := sortedStates(d)
 	d.mu.Unlock()
 	for _, s := range all {
-		one, err := d.checkpointLog(s)
+		one, err := checkpointLog(d, s)
 		if errors.Is(err, ErrRemoved) {
 			continue
 		}
@@ -78,18 +78,18 @@ func (d *Dir) tryCheckpoint() (full bool, err error) {
 	if full, err := d.slots.Write(c); err != nil {
 		return full, fmt.Errorf("checkpoint: %w", err)
 	}
-	d.noteCheckpoint(c)
+	noteCheckpoint(d, c)
 	if j != nil {
 		j.Release(c.Position)
 	}
-	if err := d.writeOffsets(); err != nil {
+	if err := writeOffsets(d); err != nil {
 		return vfs.IsNoSpace(err), err
 	}
 	return false, nil
 }
 
 // checkpointLog syncs one log and says how far.
-func (d *Dir) checkpointLog(s *state) (journal.LogState, error) {
+func checkpointLog(d *Dir, s *state) (journal.LogState, error) {
 	d.mu.Lock()
 	l, one := s.log, journal.LogState{ID: s.id, Name: s.name, Synced: s.synced, Start: s.start, Producers: s.producers}
 	skip := s.removed || s.name == ""
@@ -115,7 +115,7 @@ func (d *Dir) checkpointLog(s *state) (journal.LogState, error) {
 }
 
 // noteCheckpoint remembers what is durable now.
-func (d *Dir) noteCheckpoint(c *journal.Checkpoint) {
+func noteCheckpoint(d *Dir, c *journal.Checkpoint) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i := range c.Logs {
@@ -132,7 +132,7 @@ func (d *Dir) noteCheckpoint(c *journal.Checkpoint) {
 }
 
 // writeOffsets writes Kafka's checkpoints of what the last one of ours says.
-func (d *Dir) writeOffsets() error {
+func writeOffsets(d *Dir) error {
 	points, starts := map[Partition]int64{}, map[Partition]int64{}
 	d.mu.Lock()
 	for _, s := range d.states {
@@ -145,21 +145,21 @@ func (d *Dir) writeOffsets() error {
 		}
 	}
 	d.mu.Unlock()
-	if err := d.writeText(recoveryPointName, formatOffsets(points)); err != nil {
+	if err := writeText(d, recoveryPointName, formatOffsets(points)); err != nil {
 		return err
 	}
-	return d.writeText(logStartName, formatOffsets(starts))
+	return writeText(d, logStartName, formatOffsets(starts))
 }
 
 // writeHighWatermarks writes what the source says, if there is one.
-func (d *Dir) writeHighWatermarks() error {
+func writeHighWatermarks(d *Dir) error {
 	d.mu.Lock()
 	source := d.source
 	d.mu.Unlock()
 	if source == nil || d.Err() != nil {
 		return nil
 	}
-	err := d.writeText(replicationName, formatOffsets(source()))
+	err := writeText(d, replicationName, formatOffsets(source()))
 	if err != nil && !vfs.IsNoSpace(err) {
 		return d.fail(err)
 	}

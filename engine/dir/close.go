@@ -29,19 +29,19 @@ func (d *Dir) Close(clean bool) error {
 	d.chores.close()
 	err := d.Err()
 	if clean && err == nil && d.started.Load() {
-		err = d.settle()
+		err = settle(d)
 	} else {
-		err = errors.Join(err, d.abandon())
+		err = errors.Join(err, abandon(d))
 	}
 	return errors.Join(err, d.lock.Close())
 }
 
 // abandon stops without a promise.
-func (d *Dir) abandon() (err error) {
+func abandon(d *Dir) (err error) {
 	if j := d.journal.Load(); j != nil {
 		err = j.Close()
 	}
-	for _, l := range d.loaded() {
+	for _, l := range loaded(d) {
 		err = errors.Join(err, l.close(false))
 	}
 	return err
@@ -49,40 +49,40 @@ func (d *Dir) abandon() (err error) {
 
 // settle stops cleanly: the journal is written out, the segments are synced,
 // a checkpoint says so, the logs are closed, and then the mark.
-func (d *Dir) settle() error {
-	if err := d.writeHighWatermarks(); err != nil {
-		return errors.Join(err, d.abandon())
+func settle(d *Dir) error {
+	if err := writeHighWatermarks(d); err != nil {
+		return errors.Join(err, abandon(d))
 	}
 	if j := d.journal.Load(); j != nil {
 		j.Kick()
 		if err := j.Close(); err != nil {
-			return errors.Join(err, d.abandonLogs())
+			return errors.Join(err, abandonLogs(d))
 		}
 	}
 	d.checkpoints.Lock()
 	defer d.checkpoints.Unlock()
 	if err := d.checkpoint(); err != nil {
-		return errors.Join(err, d.abandonLogs())
+		return errors.Join(err, abandonLogs(d))
 	}
-	whole := d.clean || d.allLoaded()
+	whole := d.clean || allLoaded(d)
 	var err error
-	for _, l := range d.loaded() {
+	for _, l := range loaded(d) {
 		err = errors.Join(err, l.close(true))
 	}
 	if err != nil || !whole {
 		return err // whoever comes next recovers
 	}
-	if d.mark, err = d.makeMark(); err != nil {
+	if d.mark, err = makeMark(d); err != nil {
 		return err
 	}
 	if err := d.checkpoint(); err != nil {
 		return err
 	}
-	return d.setMark()
+	return setMark(d)
 }
 
-func (d *Dir) abandonLogs() (err error) {
-	for _, l := range d.loaded() {
+func abandonLogs(d *Dir) (err error) {
+	for _, l := range loaded(d) {
 		err = errors.Join(err, l.close(false))
 	}
 	return err
@@ -90,7 +90,7 @@ func (d *Dir) abandonLogs() (err error) {
 
 // allLoaded tells whether every log that was found after an unclean stop was
 // opened, and so recovered.
-func (d *Dir) allLoaded() bool {
+func allLoaded(d *Dir) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range d.states {

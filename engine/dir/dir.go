@@ -101,7 +101,7 @@ func open(o Options, accept bool) (*Dir, error) {
 		return nil, err
 	}
 	d.lock = lock
-	if err := d.read(); err != nil {
+	if err := readDir(d); err != nil {
 		_ = lock.Close() // the first error says it
 		return nil, err
 	}
@@ -112,10 +112,10 @@ func open(o Options, accept bool) (*Dir, error) {
 	return d, nil
 }
 
-// read is Open under the lock.
-func (d *Dir) read() error {
+// readDir is Open under the lock.
+func readDir(d *Dir) error {
 	var err error
-	if err = d.checkMeta(); err != nil {
+	if err = checkMeta(d); err != nil {
 		return err
 	}
 	if d.fileBytes, err = d.o.journalBytes(); err != nil {
@@ -126,22 +126,22 @@ func (d *Dir) read() error {
 		budget = min(budgetMax, d.fileBytes/4)
 	}
 	d.clients.budget, d.internal.budget = budget, max(1, budget/internalShare)
-	if err := d.readCheckpoints(); err != nil {
+	if err := readCheckpoints(d); err != nil {
 		return err
 	}
-	if err := d.survey(); err != nil { // the journal's names
+	if err := survey(d); err != nil { // the journal's names
 		return err
 	}
-	return d.list()
+	return listLogs(d)
 }
 
 // readCheckpoints reads the mark, the journal's checkpoint and Kafka's.
-func (d *Dir) readCheckpoints() error {
+func readCheckpoints(d *Dir) error {
 	c, why, err := journal.ReadCheckpoint(d.o.FS, d.o.Path)
 	if err != nil {
 		return err
 	}
-	mark, found, err := d.readMark(markName)
+	mark, found, err := readMark(d, markName)
 	if err != nil {
 		return err
 	}
@@ -159,13 +159,13 @@ func (d *Dir) readCheckpoints() error {
 	} else if why != nil {
 		d.events().repaired(d.o.Path, "samsa.checkpoint", why.Error())
 	}
-	if d.recoveryPoints, err = d.readOffsets(recoveryPointName); err != nil {
+	if d.recoveryPoints, err = readOffsets(d, recoveryPointName); err != nil {
 		return err
 	}
-	if d.logStarts, err = d.readOffsets(logStartName); err != nil {
+	if d.logStarts, err = readOffsets(d, logStartName); err != nil {
 		return err
 	}
-	d.highWatermarks, err = d.readOffsets(replicationName)
+	d.highWatermarks, err = readOffsets(d, replicationName)
 	return err
 }
 
@@ -219,7 +219,7 @@ func (d *Dir) fail(err error) error {
 	if d.events().Fenced != nil {
 		d.events().Fenced(d.o.Path, err)
 	}
-	for _, l := range d.loaded() {
+	for _, l := range loaded(d) {
 		l.moved()
 	}
 	return err
@@ -257,7 +257,7 @@ type state struct {
 func (s *state) place() Partition { return Partition{Topic: s.topic, Index: s.partition} }
 
 // addState enters a log in the table under the number of its creation.
-func (d *Dir) addState(s *state) {
+func addState(d *Dir, s *state) {
 	d.states[s.id.Creation] = s
 	d.nextCreation = max(d.nextCreation, s.id.Creation+1)
 	if !s.removed {
@@ -266,25 +266,25 @@ func (d *Dir) addState(s *state) {
 }
 
 // newState enters a log that the journal does not know yet.
-func (d *Dir) newState(topic string, partition int32, topicID [16]byte) *state {
+func newState(d *Dir, topic string, partition int32, topicID [16]byte) *state {
 	s := &state{
 		id:      journal.LogID{Topic: topicID, Creation: d.nextCreation, Partition: partition},
 		topicID: topicID, topic: topic, partition: partition, name: logName(topic, partition),
 	}
-	d.addState(s)
+	addState(d, s)
 	return s
 }
 
 // dropState forgets a log.
-func (d *Dir) dropState(s *state) {
+func dropState(d *Dir, s *state) {
 	delete(d.states, s.id.Creation)
 	if d.byName[s.name] == s {
 		delete(d.byName, s.name)
 	}
 }
 
-// sorted lists the table by creation, so that checkpoints repeat.
-func (d *Dir) sorted() []*state {
+// sortedStates lists the table by creation, so that checkpoints repeat.
+func sortedStates(d *Dir) []*state {
 	out := make([]*state, 0, len(d.states))
 	for _, s := range d.states {
 		out = append(out, s)
@@ -294,11 +294,11 @@ func (d *Dir) sorted() []*state {
 }
 
 // loaded lists the logs that are open.
-func (d *Dir) loaded() []*Log {
+func loaded(d *Dir) []*Log {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var out []*Log
-	for _, s := range d.sorted() {
+	for _, s := range sortedStates(d) {
 		if s.log != nil {
 			out = append(out, s.log)
 		}

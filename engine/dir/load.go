@@ -30,11 +30,11 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 	if late && !d.clean {
 		return nil, fmt.Errorf("dir: %s needs recovery and was not loaded before Start", f.Name)
 	}
-	touched, err := d.touched(f.Name, c)
+	touched, err := touched(d, f.Name, c)
 	if err != nil {
 		return nil, fmt.Errorf("dir: load of %s: %w", f.Name, err)
 	}
-	o := d.logOptions(c)
+	o := logOptions(d, c)
 	o.Clean = d.clean
 	// Kafka's checkpoints go by name, and may still speak of a topic that was
 	// deleted and made again; ours do not. Theirs count where Kafka has been.
@@ -55,13 +55,13 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 	if end := int64(e.End()); d.foreign && end < s.acked {
 		d.drop(Drop{Log: s.name, From: end, To: s.acked, Why: "another broker stopped cleanly in this directory without them"})
 	}
-	l := d.attach(s, e)
+	l := attach(d, s, e)
 	l.touched = touched
 	return l, nil
 }
 
 // logOptions is what all logs of the directory share.
-func (d *Dir) logOptions(c *engine.Config) engine.Options {
+func logOptions(d *Dir, c *engine.Config) engine.Options {
 	return engine.Options{
 		FS: d.o.FS, Config: c, Now: d.o.Now, ProducerExpiryMs: d.o.ProducerExpiryMs,
 		Descriptors: d.o.Descriptors, Events: d.o.Log,
@@ -69,7 +69,7 @@ func (d *Dir) logOptions(c *engine.Config) engine.Options {
 }
 
 // attach makes an open engine.Log one of this directory's.
-func (d *Dir) attach(s *state, e *engine.Log) *Log {
+func attach(d *Dir, s *state, e *engine.Log) *Log {
 	l := &Log{Log: e, dir: d, s: s, cut: -1}
 	l.tail = journal.Tail{Log: s.id, Moved: l.moved, Sync: l.syncPlaced}
 	l.tail.Begin(int64(e.End()))
@@ -95,17 +95,17 @@ func (d *Dir) Create(id [16]byte, topic string, partition int32, c *engine.Confi
 		d.mu.Unlock()
 		return nil, fmt.Errorf("%w: %s in %s", ErrExists, name, d.o.Path)
 	}
-	s := d.newState(topic, partition, id)
+	s := newState(d, topic, partition, id)
 	d.mu.Unlock()
-	l, err := d.create(s, c)
+	l, err := createLog(d, s, c)
 	if err != nil {
-		d.undoCreate(s)
+		undoCreate(d, s)
 		return nil, err
 	}
 	return l, nil
 }
 
-func (d *Dir) create(s *state, c *engine.Config) (*Log, error) {
+func createLog(d *Dir, s *state, c *engine.Config) (*Log, error) {
 	path := filepath.Join(d.o.Path, s.name)
 	if _, err := d.o.FS.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		if err == nil {
@@ -123,25 +123,25 @@ func (d *Dir) create(s *state, c *engine.Config) (*Log, error) {
 	}
 	s.there = true
 	if s.topicID != [16]byte{} {
-		if err := d.writeMetadata(s.name, s.topicID); err != nil {
+		if err := writeMetadata(d, s.name, s.topicID); err != nil {
 			return nil, err
 		}
 	} else if err := d.syncDir(d.o.Path); err != nil {
 		return nil, err
 	}
-	o := d.logOptions(c)
+	o := logOptions(d, c)
 	o.Clean = true
 	e, err := engine.Open(path, o)
 	if err != nil {
 		return nil, err
 	}
-	return d.attach(s, e), nil
+	return attach(d, s, e), nil
 }
 
 // undoCreate takes back a creation that failed halfway: it was never told.
-func (d *Dir) undoCreate(s *state) {
+func undoCreate(d *Dir, s *state) {
 	if s.there {
-		if err := d.setAside(s.topic, s.partition, s.name, 0); err != nil {
+		if err := setAside(d, s.topic, s.partition, s.name, 0); err != nil {
 			_ = d.fail(err) // the caller has its own error
 		}
 	}
@@ -151,7 +151,7 @@ func (d *Dir) undoCreate(s *state) {
 		}
 	}
 	d.mu.Lock()
-	d.dropState(s)
+	dropState(d, s)
 	d.mu.Unlock()
 }
 

@@ -72,7 +72,7 @@ func (l *Log) moved() {
 // SetID gives a log that came without partition.metadata its topic id, durably.
 // Not on a loop.
 func (l *Log) SetID(id [16]byte) error {
-	if err := l.dir.writeMetadata(l.s.name, id); err != nil {
+	if err := writeMetadata(l.dir, l.s.name, id); err != nil {
 		return l.dir.fail(err)
 	}
 	l.dir.mu.Lock()

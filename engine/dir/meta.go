@@ -91,7 +91,7 @@ func parseMeta(text string) (Meta, error) {
 
 // checkMeta compares meta.properties with what this broker is, or writes it.
 // An existing file is never rewritten: it may hold keys of others.
-func (d *Dir) checkMeta() error {
+func checkMeta(d *Dir) error {
 	m, found, err := ReadMeta(d.o.FS, d.o.Path)
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func (d *Dir) checkMeta() error {
 		d.clusterID = d.o.ClusterID
 		text := fmt.Sprintf("#\n#%s\ncluster.id=%s\nversion=0\nbroker.id=%d\n",
 			d.now().UTC().Format(time.UnixDate), d.o.ClusterID, d.o.BrokerID)
-		return d.writeText(metaName, text)
+		return writeText(d, metaName, text)
 	}
 	if d.o.BrokerID >= 0 && m.BrokerID >= 0 && m.BrokerID != d.o.BrokerID {
 		return fmt.Errorf("%w: %s says broker.id=%d, this is broker %d", ErrMeta, name, m.BrokerID, d.o.BrokerID)
@@ -147,11 +147,11 @@ func readText(fsys vfs.FS, name string) (text string, err error) {
 
 // writeText replaces a file of the directory as Kafka does: a .tmp beside it,
 // synced, renamed, and the directory synced.
-func (d *Dir) writeText(name, text string) error {
-	return d.replace(d.o.Path, name, text)
+func writeText(d *Dir, name, text string) error {
+	return replaceFile(d, d.o.Path, name, text)
 }
 
-func (d *Dir) replace(path, name, text string) error {
+func replaceFile(d *Dir, path, name, text string) error {
 	tmp, final := filepath.Join(path, name+".tmp"), filepath.Join(path, name)
 	f, err := d.o.FS.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
@@ -182,7 +182,7 @@ const (
 )
 
 // readMark finds the clean-shutdown mark, whoever wrote it.
-func (d *Dir) readMark(name string) (m journal.Mark, found bool, err error) {
+func readMark(d *Dir, name string) (m journal.Mark, found bool, err error) {
 	info, err := d.o.FS.Stat(filepath.Join(d.o.Path, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, false, nil
@@ -195,7 +195,7 @@ func (d *Dir) readMark(name string) (m journal.Mark, found bool, err error) {
 
 // makeMark writes the mark under another name, so that a checkpoint can name
 // it before it counts.
-func (d *Dir) makeMark() (m journal.Mark, err error) {
+func makeMark(d *Dir) (m journal.Mark, err error) {
 	name := filepath.Join(d.o.Path, markTemp)
 	if err := d.o.FS.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return m, err
@@ -214,12 +214,12 @@ func (d *Dir) makeMark() (m journal.Mark, err error) {
 	if err != nil {
 		return m, err
 	}
-	m, _, err = d.readMark(markTemp)
+	m, _, err = readMark(d, markTemp)
 	return m, err
 }
 
 // setMark makes the mark count: the last thing of a clean stop.
-func (d *Dir) setMark() error {
+func setMark(d *Dir) error {
 	err := d.o.FS.Rename(filepath.Join(d.o.Path, markTemp), filepath.Join(d.o.Path, markName))
 	if err != nil {
 		return err
@@ -228,7 +228,7 @@ func (d *Dir) setMark() error {
 }
 
 // clearMark removes the mark durably, before the first append.
-func (d *Dir) clearMark() error {
+func clearMark(d *Dir) error {
 	err := d.o.FS.Remove(filepath.Join(d.o.Path, markName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -99,7 +99,7 @@ func parseMetadata(text string) (id [16]byte, err error) {
 }
 
 // readMetadata returns the topic id a log's directory names; zero: none.
-func (d *Dir) readMetadata(name string) ([16]byte, error) {
+func readMetadata(d *Dir, name string) ([16]byte, error) {
 	text, err := readText(d.o.FS, filepath.Join(d.o.Path, name, metadataName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return [16]byte{}, nil
@@ -115,9 +115,9 @@ func (d *Dir) readMetadata(name string) ([16]byte, error) {
 }
 
 // writeMetadata writes a log's partition.metadata, durably, name included.
-func (d *Dir) writeMetadata(name string, id [16]byte) error {
+func writeMetadata(d *Dir, name string, id [16]byte) error {
 	path := filepath.Join(d.o.Path, name)
-	if err := d.replace(path, metadataName, "version: 0\ntopic_id: "+topicText(id)); err != nil {
+	if err := replaceFile(d, path, metadataName, "version: 0\ntopic_id: "+topicText(id)); err != nil {
 		return err
 	}
 	return d.syncDir(d.o.Path)
@@ -183,7 +183,7 @@ func formatOffsets(offsets map[Partition]int64) string {
 
 // readOffsets reads an offset checkpoint. What it should say is rebuilt with
 // the logs, so a file that is broken is named once and begun anew.
-func (d *Dir) readOffsets(name string) (map[Partition]int64, error) {
+func readOffsets(d *Dir, name string) (map[Partition]int64, error) {
 	text, err := readText(d.o.FS, filepath.Join(d.o.Path, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return map[Partition]int64{}, nil

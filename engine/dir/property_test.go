@@ -255,7 +255,7 @@ func (w *world) decide() {
 }
 
 // powerCut goes on with what the picture shows, at once or after dying within
-// replay as well, and compares.
+// replayJournal as well, and compares.
 func (w *world) powerCut() {
 	w.mu.Lock()
 	cut, want, gone := w.cut, w.promised, w.goneThen

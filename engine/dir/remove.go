@@ -46,12 +46,12 @@ func (d *Dir) Remove(l *Log) error {
 		}
 	}
 	d.mu.Lock()
-	d.dropState(l.s)
+	dropState(d, l.s)
 	d.mu.Unlock()
 	// Kafka's checkpoints go by name: the next log of that name must not find
 	// this one's offsets, here or with Kafka.
 	d.checkpoints.Lock()
-	err := d.writeOffsets()
+	err := writeOffsets(d)
 	d.checkpoints.Unlock()
 	if err != nil && !vfs.IsNoSpace(err) {
 		return d.fail(err)
@@ -60,7 +60,7 @@ func (d *Dir) Remove(l *Log) error {
 	delay := l.Log.Config().DeleteDelayMs
 	err = errors.Join(err, l.Log.Close(false))
 	l.mu.Unlock()
-	if serr := d.setAside(l.s.topic, l.s.partition, l.s.name, delay); serr != nil {
+	if serr := setAside(d, l.s.topic, l.s.partition, l.s.name, delay); serr != nil {
 		return d.fail(serr)
 	}
 	l.moved()
@@ -69,7 +69,7 @@ func (d *Dir) Remove(l *Log) error {
 
 // setAside renames a log's directory, durably, and lets the background remove
 // it later.
-func (d *Dir) setAside(topic string, partition int32, name string, delayMs int64) error {
+func setAside(d *Dir, topic string, partition int32, name string, delayMs int64) error {
 	aside := deleteName(topic, partition)
 	if err := d.o.FS.Rename(filepath.Join(d.o.Path, name), filepath.Join(d.o.Path, aside)); err != nil {
 		return err
@@ -84,7 +84,7 @@ func (d *Dir) setAside(topic string, partition int32, name string, delayMs int64
 }
 
 // deleteDue removes what was set aside long enough ago.
-func (d *Dir) deleteDue(nowMs int64) {
+func deleteDue(d *Dir, nowMs int64) {
 	d.mu.Lock()
 	var due []string
 	d.deletions = slices.DeleteFunc(d.deletions, func(x deletion) bool {

@@ -22,11 +22,11 @@ type replayer struct {
 	spans []engine.Span
 }
 
-// replay applies the journal. Doing it twice, or dying within, changes nothing:
+// replayJournal applies the journal. Doing it twice, or dying within, changes nothing:
 // every rule looks at the log as it stands.
-func (d *Dir) replay(out *Started) error {
+func replayJournal(d *Dir, out *Started) error {
 	r := &replayer{d: d, out: out, lost: map[uint64]int{}, drops: map[uint64]*Drop{}}
-	for _, l := range d.loaded() {
+	for _, l := range loaded(d) {
 		if err := r.missing(l); err != nil {
 			return err
 		}
@@ -40,7 +40,7 @@ func (d *Dir) replay(out *Started) error {
 	for _, creation := range r.order {
 		d.drop(*r.drops[creation])
 	}
-	return d.damaged()
+	return damageError(d)
 }
 
 // missing handles a log that lacks segments, names and all: those the power

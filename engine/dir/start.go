@@ -29,15 +29,15 @@ func (d *Dir) Start(logs []*Log) error {
 	}
 	out := Started{}
 	if !d.clean && d.last != nil && d.last.FileBytes > 0 {
-		if err := d.replay(&out); err != nil {
+		if err := replayJournal(d, &out); err != nil {
 			return err
 		}
 	}
-	if err := d.beginLife(&out); err != nil {
+	if err := beginLife(d, &out); err != nil {
 		return err
 	}
 	d.started.Store(true)
-	d.wg.Go(d.background)
+	d.wg.Go(func() { background(d) })
 	out.Took = d.now().Sub(began)
 	if d.events().Started != nil {
 		d.events().Started(d.o.Path, out)
@@ -47,7 +47,7 @@ func (d *Dir) Start(logs []*Log) error {
 
 // beginLife writes the checkpoint that ends the old journal, removes the mark
 // and opens the new journal, in this order.
-func (d *Dir) beginLife(out *Started) (err error) {
+func beginLife(d *Dir, out *Started) (err error) {
 	d.checkpoints.Lock()
 	defer d.checkpoints.Unlock()
 	last := uint64(0)
@@ -60,17 +60,17 @@ func (d *Dir) beginLife(out *Started) (err error) {
 	if d.o.Durability == Journal {
 		_, _ = rand.Read(d.id[:]) // never fails
 	}
-	d.forget()
+	forget(d)
 	for range 2 { // both slots speak of this life, so that rot in one cannot bring back the last
 		if err := d.checkpoint(); err != nil {
 			return err
 		}
 	}
-	if err := d.clearMark(); err != nil {
+	if err := clearMark(d); err != nil {
 		return err
 	}
 	if d.o.Durability != Journal {
-		for _, l := range d.loaded() {
+		for _, l := range loaded(d) {
 			l.tail.Begin(int64(l.End()))
 		}
 		return nil
@@ -97,7 +97,7 @@ func (d *Dir) beginLife(out *Started) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, l := range d.loaded() {
+	for _, l := range loaded(d) {
 		l.tail.Begin(int64(l.End()))
 	}
 	d.journal.Store(j)
@@ -108,18 +108,18 @@ func (d *Dir) beginLife(out *Started) (err error) {
 
 // forget drops what the journal knows and the directory does not hold: logs
 // that are removed, or whose creation did not come to a directory.
-func (d *Dir) forget() {
+func forget(d *Dir) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, s := range d.sorted() {
+	for _, s := range sortedStates(d) {
 		if s.removed || s.name == "" || !s.there {
-			d.dropState(s)
+			dropState(d, s)
 		}
 	}
 }
 
-// damaged makes one error of what replay could not bring back.
-func (d *Dir) damaged() error {
+// damageError makes one error of what replay could not bring back.
+func damageError(d *Dir) error {
 	if len(d.damage) == 0 {
 		return nil
 	}

@@ -17,9 +17,9 @@ import (
 // survey reads what checkpoint and journal say about logs, not yet what they
 // hold of them: which were made, removed or moved their start, and how far they
 // were acknowledged. After a clean stop of our own there is nothing to read.
-func (d *Dir) survey() error {
+func survey(d *Dir) error {
 	if d.last == nil {
-		return d.surveyNothing()
+		return surveyNothing(d)
 	}
 	d.nextCreation = max(1, d.last.NextCreation)
 	for i := range d.last.Logs {
@@ -28,7 +28,7 @@ func (d *Dir) survey() error {
 		if !ok {
 			return fmt.Errorf("%w: checkpoint names a log %q", ErrDamaged, l.Name)
 		}
-		d.addState(&state{
+		addState(d, &state{
 			id: l.ID, topicID: l.ID.Topic, topic: topic, partition: partition, name: l.Name, known: true,
 			synced: l.Synced, start: l.Start, producers: l.Producers, acked: l.Synced,
 		})
@@ -36,19 +36,19 @@ func (d *Dir) survey() error {
 	if d.last.FileBytes == 0 || d.clean && !d.foreign {
 		return nil
 	}
-	got, err := journal.Scan(d.o.FS, d.o.Path, d.last, d.surveyEntry)
+	got, err := journal.Scan(d.o.FS, d.o.Path, d.last, func(_ uint64, e *journal.Entry) error { return surveyEntry(d, e) })
 	if err != nil {
 		return err
 	}
 	if len(got.Gaps) == 0 {
 		return nil
 	}
-	return d.surveyGaps(got.Gaps)
+	return surveyGaps(d, got.Gaps)
 }
 
 // surveyNothing is survey without a checkpoint. A journal with groups in it
 // must have had one.
-func (d *Dir) surveyNothing() error {
+func surveyNothing(d *Dir) error {
 	if d.clean || d.accept {
 		return nil
 	}
@@ -74,14 +74,14 @@ func (d *Dir) surveyNothing() error {
 }
 
 // surveyEntry takes one entry's word on its log.
-func (d *Dir) surveyEntry(_ uint64, e *journal.Entry) error {
+func surveyEntry(d *Dir, e *journal.Entry) error {
 	s := d.states[e.Log.Creation]
 	if e.Kind == journal.KindCreated && s == nil {
 		topic, partition, ok := parseLogName(string(e.Data))
 		if !ok {
 			return fmt.Errorf("%w: journal names a log %q", ErrDamaged, e.Data)
 		}
-		d.addState(&state{
+		addState(d, &state{
 			id: e.Log, topicID: e.Log.Topic, topic: topic, partition: partition, name: string(e.Data), known: true,
 			synced: e.Base, acked: e.Base,
 		})
@@ -110,7 +110,7 @@ func (d *Dir) surveyEntry(_ uint64, e *journal.Entry) error {
 
 // surveyGaps names what may be lost: what the missing groups held nobody knows,
 // but the logs that go on behind them are.
-func (d *Dir) surveyGaps(gaps []journal.Gap) error {
+func surveyGaps(d *Dir, gaps []journal.Gap) error {
 	var text strings.Builder
 	for i, g := range gaps {
 		if i > 0 {
@@ -149,9 +149,9 @@ func (d *Dir) surveyGaps(gaps []journal.Gap) error {
 	return nil
 }
 
-// list reads the directory and brings it together with what the journal says:
+// listLogs reads the directory and brings it together with what the journal says:
 // deletions and creations that were cut short are finished.
-func (d *Dir) list() error {
+func listLogs(d *Dir) error {
 	entries, err := d.o.FS.ReadDir(d.o.Path)
 	if err != nil {
 		return err
@@ -173,11 +173,11 @@ func (d *Dir) list() error {
 			d.events().ignored(d.o.Path, name, "the name is not TOPIC-PARTITION; Kafka would refuse to start")
 			continue
 		}
-		if err := d.listLog(topic, partition, name); err != nil {
+		if err := listLog(d, topic, partition, name); err != nil {
 			return err
 		}
 	}
-	for _, s := range d.sorted() {
+	for _, s := range sortedStates(d) {
 		if !s.there || s.removed {
 			continue
 		}
@@ -190,15 +190,15 @@ func (d *Dir) list() error {
 }
 
 // listLog is list for one directory that is named like a log.
-func (d *Dir) listLog(topic string, partition int32, name string) error {
-	id, err := d.readMetadata(name)
+func listLog(d *Dir, topic string, partition int32, name string) error {
+	id, err := readMetadata(d, name)
 	if err != nil {
 		return err
 	}
 	none := [16]byte{}
-	for _, s := range d.sorted() { // a deletion that did not come to the rename
+	for _, s := range sortedStates(d) { // a deletion that did not come to the rename
 		if s.removed && s.name == name && !d.foreign && s.topicID == id && d.byName[name] == nil {
-			return d.setAside(s.topic, s.partition, name, deleteDelayMs)
+			return setAside(d, s.topic, s.partition, name, deleteDelayMs)
 		}
 	}
 	s := d.byName[name]
@@ -209,12 +209,12 @@ func (d *Dir) listLog(topic string, partition int32, name string) error {
 		s = nil
 	}
 	if s == nil {
-		s = d.newState(topic, partition, id)
+		s = newState(d, topic, partition, id)
 		s.synced = d.recoveryPoints[s.place()]
 		s.acked = 0
 	}
 	if id == none && s.topicID != none {
-		if err := d.writeMetadata(name, s.topicID); err != nil { // a creation that was cut short
+		if err := writeMetadata(d, name, s.topicID); err != nil { // a creation that was cut short
 			return err
 		}
 	} else {
@@ -233,7 +233,7 @@ const preallocated = 1 << 20
 // a log, and cuts it to size only when it stops cleanly. We never do, so our
 // files end in a zero entry only where a power cut tore them; those are small.
 // It must be asked before the log is opened, which mends the index.
-func (d *Dir) touched(name string, c *engine.Config) (bool, error) {
+func touched(d *Dir, name string, c *engine.Config) (bool, error) {
 	path := filepath.Join(d.o.Path, name)
 	entries, err := d.o.FS.ReadDir(path)
 	if err != nil {

@@ -23,14 +23,14 @@ func (j *Journal) ready(g *group) {
 		j.finish(g)
 		return
 	}
-	j.wg.Go(func() { j.syncFirst(g) }) // one at a time: the journal is busy with it
+	j.wg.Go(func() { syncFirst(j, g) }) // one at a time: the journal is busy with it
 }
 
 // syncFirst makes durable the ranges that were not copied before the group that
 // says they are is sent.
-func (j *Journal) syncFirst(g *group) {
+func syncFirst(j *Journal, g *group) {
 	for t := g.syncs.Load(); t != nil; t = t.marks[g.index].nextSync {
-		if err := j.syncTail(t); err != nil {
+		if err := syncTail(j, t); err != nil {
 			j.breakDown(fmt.Errorf("sync of a batch too large for the journal: %w", err))
 			return
 		}
@@ -39,13 +39,13 @@ func (j *Journal) syncFirst(g *group) {
 }
 
 // syncTail asks until it is done or can never be.
-func (j *Journal) syncTail(t *Tail) error {
+func syncTail(j *Journal, t *Tail) error {
 	for {
 		err := t.Sync()
 		if !errors.Is(err, ErrLater) {
 			return err
 		}
-		j.full(err)
+		full(j, err)
 		select {
 		case <-j.stop:
 			return err
@@ -70,7 +70,7 @@ func (j *Journal) submit(g *group) {
 		j.mu.Unlock()
 		return // broken: the journal stays busy, nothing is written any more
 	}
-	pos, entersFile := j.next(g)
+	pos, entersFile := next(j, g)
 	full := pos+g.padded > j.released+Files*j.o.FileBytes
 	zeroing := pos < j.zeroing && pos+g.padded > j.zeroFrom
 	if full || zeroing {
@@ -89,11 +89,11 @@ func (j *Journal) submit(g *group) {
 	g.position = pos
 	h := Header{Journal: j.o.ID, Position: pos, Sequence: sequence, Padded: g.padded, Entries: int(g.count.Load())}
 	h.seal(g.buf[:g.size])
-	j.write(g)
+	write(j, g)
 }
 
 // next is where the group goes: no group straddles two files.
-func (j *Journal) next(g *group) (pos int64, entersFile bool) {
+func next(j *Journal, g *group) (pos int64, entersFile bool) {
 	pos = j.position
 	if left := j.o.FileBytes - pos%j.o.FileBytes; left < g.padded {
 		pos += left
@@ -102,7 +102,7 @@ func (j *Journal) next(g *group) (pos int64, entersFile bool) {
 }
 
 // write sends the sealed group to its place, the first time or again.
-func (j *Journal) write(g *group) {
+func write(j *Journal, g *group) {
 	f := j.files[g.position/j.o.FileBytes%Files]
 	writeDurable(j.writer, f, g.buf[:g.padded], g.position%j.o.FileBytes, g.done)
 }
@@ -118,7 +118,7 @@ func (j *Journal) written(g *group, err error) {
 		j.mu.Lock()
 		j.again = g
 		j.mu.Unlock()
-		j.full(err)
+		full(j, err)
 		j.nudge()
 	default:
 		j.breakDown(fmt.Errorf("write of group at %d: %w", g.position, err))
@@ -151,7 +151,7 @@ func (j *Journal) landed(g *group) {
 }
 
 // full says that the group in flight waits for space.
-func (j *Journal) full(err error) {
+func full(j *Journal, err error) {
 	j.mu.Lock()
 	j.stuck = true
 	j.moved.Broadcast()
@@ -204,10 +204,10 @@ func (j *Journal) background() {
 			j.again = nil
 			j.mu.Unlock()
 			if g != nil {
-				j.write(g)
+				write(j, g)
 			}
 		}
-		for j.zeroNext(&zeros) {
+		for zeroNext(j, &zeros) {
 		}
 		j.mu.Lock()
 		if j.again != nil {

@@ -20,7 +20,7 @@ const (
 // hardly zeroed. True: there is more to do now.
 //
 // A chunk is claimed under the lock, and a group that would meet it waits.
-func (j *Journal) zeroNext(zeros *[]byte) bool {
+func zeroNext(j *Journal, zeros *[]byte) bool {
 	j.mu.Lock()
 	end := min(roundUp(j.zeroed+1, zeroChunk), Files*j.o.FileBytes)
 	if in := j.zeroed / j.o.FileBytes; end > (in+1)*j.o.FileBytes {
@@ -37,7 +37,7 @@ func (j *Journal) zeroNext(zeros *[]byte) bool {
 	if *zeros == nil {
 		b, err := mapBuffer(zeroChunk)
 		if err != nil {
-			j.endZero(start)
+			endZero(j, start)
 			return false
 		}
 		*zeros = b
@@ -46,13 +46,13 @@ func (j *Journal) zeroNext(zeros *[]byte) bool {
 	_, err := f.WriteAt((*zeros)[:end-start], start%j.o.FileBytes)
 	switch {
 	case err == nil:
-		j.endZero(end)
+		endZero(j, end)
 		return true
 	case vfs.IsNoSpace(err):
 		j.mu.Lock()
 		j.noZero = true // the groups will tell whether it matters
 		j.mu.Unlock()
-		j.endZero(start)
+		endZero(j, start)
 	default:
 		j.breakDown(fmt.Errorf("zeroing at %d: %w", start, err))
 	}
@@ -60,7 +60,7 @@ func (j *Journal) zeroNext(zeros *[]byte) bool {
 }
 
 // endZero gives the claimed chunk up and lets a group go on that met it.
-func (j *Journal) endZero(zeroed int64) {
+func endZero(j *Journal, zeroed int64) {
 	j.mu.Lock()
 	j.zeroed = max(j.zeroed, zeroed)
 	j.zeroFrom, j.zeroing = 0, 0
