@@ -6,16 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/samsa-broker/samsa/engine/segment"
 )
-
-// doomed is a deleted segment whose files still stand as .deleted.
-type doomed struct {
-	base Offset
-	at   time.Time // when it was deleted
-}
 
 // TruncateTo cuts the log so that it ends at end, or at the base of the batch
 // that holds end: batches go whole. SyncedEnd and the log start come down with
@@ -24,7 +19,7 @@ type doomed struct {
 // ErrOffsetOutOfRange when end is negative; an end beyond the log end changes
 // nothing.
 func (l *Log) TruncateTo(end Offset) error {
-	if err := usable(l); err != nil {
+	if err := l.fence.usable(); err != nil {
 		return err
 	}
 	switch {
@@ -32,101 +27,93 @@ func (l *Log) TruncateTo(end Offset) error {
 		return fmt.Errorf("%w: truncate to %d", ErrOffsetOutOfRange, end)
 	case end >= l.End():
 		return nil
-	case int64(end) < l.view.Load().segs[0].Base():
+	case int64(end) < l.shelf.segments()[0].Base():
 		return l.Reset(end)
 	}
-	cutting(l)
-	defer l.flushing.Unlock()
+	l.gate.cut()
+	defer l.gate.Unlock()
 	removed := l.Size()
-	segs := l.view.Load().segs
-	at := l.view.Load().find(end)
-	l.end.Store(int64(end))
-	l.synced.Store(min(l.synced.Load(), int64(end)))
-	if err := dropBehind(l, segs, at); err != nil {
-		return err
+	segs := l.shelf.segments()
+	at := l.shelf.view.Load().find(end)
+	l.shelf.end.Store(int64(end))
+	l.shelf.synced.Store(min(l.shelf.synced.Load(), int64(end)))
+	if err := l.shelf.keep(at + 1); err != nil {
+		if errors.Is(err, ErrIO) { // fenced already
+			return err
+		}
+		return l.fence.fail("truncate", err)
 	}
 	newEnd := int64(end)
 	err := segs[at].TruncateTo(int64(end), l.now(), func(next *segment.Segment, end int64) {
 		newEnd = end
-		l.end.Store(end)
-		l.synced.Store(min(l.synced.Load(), end))
-		setSegments(l, append(slices.Clone(segs[:at]), next))
+		l.shelf.end.Store(end)
+		l.shelf.synced.Store(min(l.shelf.synced.Load(), end))
+		l.shelf.set(append(slices.Clone(segs[:at]), next))
 	})
 	if err != nil {
-		return fail(l, "truncate", err)
+		return l.fence.fail("truncate", err)
 	}
-	l.trusted = false
-	l.start.Store(min(l.start.Load(), newEnd))
-	cutEpochs(l, Offset(newEnd))
-	if err := dropSnapshots(l, func(o Offset) bool { return o > Offset(newEnd) }); err != nil {
-		return fail(l, "truncate", err)
+	l.shelf.trusted = false
+	l.shelf.start.Store(min(l.shelf.start.Load(), newEnd))
+	l.epochs.cut(Offset(newEnd))
+	if err := l.history.drop(func(o Offset) bool { return o > Offset(newEnd) }); err != nil {
+		return l.fence.fail("truncate", err)
 	}
-	if _, err := loadProducers(l, Offset(newEnd)); err != nil {
-		return fail(l, "truncate: producer state", err)
+	if _, err := l.history.load(l.View(), Offset(newEnd)); err != nil {
+		return l.fence.fail("truncate: producer state", err)
 	}
 	if l.events.Truncated != nil {
-		l.events.Truncated(l.dir, Offset(newEnd), removed-l.Size())
+		l.events.Truncated(l.folder.dir, Offset(newEnd), removed-l.Size())
 	}
 	return nil
 }
 
-// dropBehind deletes the segments behind the at-th, durably: were they to come
-// back after a crash, they would stand behind a gap.
-func dropBehind(l *Log, segs []*segment.Segment, at int) error {
-	if at+1 == len(segs) {
-		return nil
-	}
-	setSegments(l, slices.Clone(segs[:at+1]))
-	if err := doomAll(l, segs[at+1:]); err != nil {
-		return err
-	}
-	if err := l.fs.SyncDir(l.dir); err != nil {
-		return fail(l, "truncate", err)
-	}
-	return nil
+// gate keeps flushes apart from what must not run beside them, and tells a flush
+// that the log was cut under it.
+type gate struct {
+	sync.Mutex
+	generation int // changes under the mutex, in the turn
 }
 
-// cutting keeps flushes out and makes those that were taken void.
-func cutting(l *Log) {
-	l.flushing.Lock()
-	l.generation++
+// cut keeps flushes out until Unlock and makes those that were taken void.
+func (g *gate) cut() {
+	g.Lock()
+	g.generation++
 }
 
 // Reset empties the log and lets it begin at start: what a follower does whose
 // leader has nothing it could build on.
 func (l *Log) Reset(start Offset) error {
-	if err := usable(l); err != nil {
+	if err := l.fence.usable(); err != nil {
 		return err
 	}
 	if start < 0 {
 		return fmt.Errorf("%w: reset to %d", ErrOffsetOutOfRange, start)
 	}
-	cutting(l)
-	defer l.flushing.Unlock()
+	l.gate.cut()
+	defer l.gate.Unlock()
 	removed := l.Size()
-	old := l.view.Load().segs
-	l.start.Store(int64(start))
-	l.end.Store(int64(start))
-	l.synced.Store(int64(start))
-	l.view.Store(&View{log: l})
+	old := l.shelf.segments()
+	l.shelf.start.Store(int64(start))
+	l.shelf.end.Store(int64(start))
+	l.shelf.synced.Store(int64(start))
+	l.shelf.view.Store(&View{shelf: &l.shelf})
 	// Deleted first: the new segment may have the name of one of them.
-	if err := doomAll(l, old); err != nil {
+	if err := l.shelf.doomAll(old); err != nil {
 		return err
 	}
-	seg, err := segment.Create(&l.env, int64(start), l.now())
-	if err != nil {
-		return fail(l, "reset", err)
+	if err := l.shelf.begin(start); err != nil {
+		return l.fence.fail("reset", err)
 	}
-	l.namesDirty, l.trusted = true, false
-	setSegments(l, []*segment.Segment{seg})
-	l.producers.Clear()
-	l.txns.Reset(l.producers)
-	setEpochs(l, nil)
-	if err := dropSnapshots(l, func(Offset) bool { return true }); err != nil {
-		return fail(l, "reset", err)
+	l.shelf.trusted = false
+	l.history.producers.Clear()
+	l.history.txns.Reset(l.history.producers)
+	l.epochs.set(nil)
+	if err := l.history.drop(func(Offset) bool { return true }); err != nil {
+		return l.fence.fail("reset", err)
 	}
 	if l.events.Truncated != nil {
-		l.events.Truncated(l.dir, start, removed)
+		l.events.Truncated(l.folder.dir, start, removed)
 	}
 	return nil
 }
@@ -136,36 +123,15 @@ func (l *Log) Reset(start Offset) error {
 // checkpoint makes it durable. ErrOffsetOutOfRange beyond the log end; below
 // the log start nothing changes.
 func (l *Log) TrimTo(start Offset) error {
-	if err := usable(l); err != nil {
+	if err := l.fence.usable(); err != nil {
 		return err
 	}
 	if start > l.End() {
 		return fmt.Errorf("%w: trim to %d, log ends at %d", ErrOffsetOutOfRange, start, l.End())
 	}
 	if start > l.Start() {
-		l.start.Store(int64(start))
-		trimEpochs(l, start)
-	}
-	return nil
-}
-
-// doom renames a segment's files and remembers to remove them.
-func doom(l *Log, s *segment.Segment) error {
-	l.namesDirty = true
-	if err := s.Delete(); err != nil {
-		return fail(l, "delete segment", err)
-	}
-	l.doomed = append(l.doomed, doomed{Offset(s.Base()), l.now()})
-	return nil
-}
-
-// doomAll deletes segments, the newest first, so that whatever happens what
-// is left has no gap.
-func doomAll(l *Log, segs []*segment.Segment) error {
-	for _, s := range slices.Backward(segs) {
-		if err := doom(l, s); err != nil {
-			return err
-		}
+		l.shelf.start.Store(int64(start))
+		l.epochs.trim(start)
 	}
 	return nil
 }
@@ -173,17 +139,5 @@ func doomAll(l *Log, segs []*segment.Segment) error {
 // Reap removes the files of segments that were deleted file.delete.delay.ms
 // before now, and closes nothing: readers that hold Spans of them keep them.
 func (l *Log) Reap(now time.Time) error {
-	delay := time.Duration(l.Config().DeleteDelayMs) * time.Millisecond
-	var errs []error
-	l.doomed = slices.DeleteFunc(l.doomed, func(d doomed) bool {
-		if now.Sub(d.at) < delay {
-			return false
-		}
-		if err := segment.Remove(&l.env, int64(d.base)); err != nil {
-			errs = append(errs, fmt.Errorf("reap segment %d: %w", d.base, err))
-			return false
-		}
-		return true
-	})
-	return errors.Join(errs...)
+	return l.shelf.reap(now, time.Duration(l.Config().DeleteDelayMs)*time.Millisecond)
 }

@@ -4,8 +4,12 @@ package engine
 
 import (
 	"errors"
+	"fmt"
+	"sync/atomic"
+	"syscall"
 
 	"github.com/samsa-broker/samsa/engine/producer"
+	"github.com/samsa-broker/samsa/engine/vfs"
 )
 
 // What an operation on a Log may answer. Operands are wrapped around these
@@ -44,3 +48,55 @@ var (
 	// ErrClosed means that the log was closed.
 	ErrClosed = errors.New("engine: log is closed")
 )
+
+// fence keeps a log from being used after its disk failed it, or its owner
+// closed it.
+type fence struct {
+	dir    string
+	failed func(dir string, err error) // Events.Failed; may be nil
+	reason atomic.Pointer[error]
+	closed bool // belongs to the holder of the turn
+}
+
+// err is why the log is fenced, nil if it is not. For any goroutine.
+func (f *fence) err() error {
+	if p := f.reason.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// fail fences the log: what the disk did not take must not be offered again as
+// if nothing had happened. The first reason stays.
+func (f *fence) fail(op string, err error) error {
+	fenced := fmt.Errorf("%w: %s: %w", ErrIO, op, err)
+	if f.reason.CompareAndSwap(nil, &fenced) && f.failed != nil {
+		f.failed(f.dir, fenced)
+	}
+	return fenced
+}
+
+// ioError says what a failed operation that lost nothing means: a full disk or
+// a want of descriptors passes, all else fences.
+func (f *fence) ioError(op string, err error) error {
+	if vfs.IsNoSpace(err) {
+		return fmt.Errorf("%w: %s: %w", ErrNoSpace, op, err)
+	}
+	return f.openError(op, err)
+}
+
+// openError is ioError where a full disk has no business.
+func (f *fence) openError(op string, err error) error {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return fmt.Errorf("%w: %s: %w", errResources, op, err)
+	}
+	return f.fail(op, err)
+}
+
+// usable tells why the log takes no changes, nil if it does.
+func (f *fence) usable() error {
+	if f.closed {
+		return ErrClosed
+	}
+	return f.err()
+}

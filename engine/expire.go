@@ -22,33 +22,41 @@ const (
 // files are renamed now and removed by Reap. It also forgets producers that
 // have been silent for long. Nothing may be staged.
 func (l *Log) Expire(now time.Time, hw Offset) (removed int, err error) {
-	if err := usable(l); err != nil {
+	if err := l.fence.usable(); err != nil {
 		return 0, err
 	}
-	l.producers.Expire(now.UnixMilli(), l.expiryMs)
+	l.history.producers.Expire(now.UnixMilli(), l.history.expiryMs)
+	p := retention{log: l, now: now, hw: hw}
 	for {
-		n, why, err := expirable(l, now, hw)
+		n, why, err := p.due()
 		if err != nil || n == 0 {
 			return removed, err
 		}
-		if err := removeFront(l, n, why); err != nil {
+		if err := p.take(n, why); err != nil {
 			return removed, err
 		}
 		removed += n
 	}
 }
 
-// expirable counts the segments at the front that one reason gives up.
-func expirable(l *Log, now time.Time, hw Offset) (n int, why string, err error) {
-	c := l.Config()
-	segs := l.view.Load().segs
+// retention is one look at what a log need not keep.
+type retention struct {
+	log *Log
+	now time.Time
+	hw  Offset
+}
+
+// due counts the segments at the front that one reason gives up.
+func (p *retention) due() (n int, why string, err error) {
+	c := p.log.Config()
+	segs := p.log.shelf.segments()
 	count := func(gives func(i int) (bool, error)) (n int, err error) {
 		for i, s := range segs {
-			upper, last := l.End(), i == len(segs)-1
+			upper, last := p.log.End(), i == len(segs)-1
 			if !last {
 				upper = Offset(segs[i+1].Base())
 			}
-			if hw < upper || last && s.Size() == 0 {
+			if p.hw < upper || last && s.Size() == 0 {
 				break
 			}
 			if ok, err := gives(i); err != nil || !ok {
@@ -59,12 +67,12 @@ func expirable(l *Log, now time.Time, hw Offset) (n int, why string, err error) 
 		return n, nil
 	}
 	n, err = count(func(i int) (bool, error) {
-		return i+1 < len(segs) && segs[i+1].Base() <= int64(l.Start()), nil
+		return i+1 < len(segs) && segs[i+1].Base() <= int64(p.log.Start()), nil
 	})
 	if n > 0 || err != nil || !c.Delete {
 		return n, becauseStart, err
 	}
-	if over := l.Size() - c.RetentionBytes; c.RetentionBytes >= 0 && over > 0 {
+	if over := p.log.Size() - c.RetentionBytes; c.RetentionBytes >= 0 && over > 0 {
 		n, err = count(func(i int) (bool, error) {
 			over -= segs[i].Size()
 			return over >= 0, nil
@@ -77,48 +85,48 @@ func expirable(l *Log, now time.Time, hw Offset) (n int, why string, err error) 
 		n, err = count(func(i int) (bool, error) {
 			largest, err := segs[i].LargestTimestamp()
 			if err != nil {
-				return false, openError(l, "retention", err)
+				return false, p.log.fence.openError("retention", err)
 			}
-			return now.UnixMilli()-largest > c.RetentionMs, nil
+			return p.now.UnixMilli()-largest > c.RetentionMs, nil
 		})
 	}
 	return n, becauseTime, err
 }
 
-// removeFront deletes the first n segments; if those are all, an empty one
+// take deletes the first n segments; if those are all, an empty one
 // takes their place first.
-func removeFront(l *Log, n int, why string) error {
-	if n == len(l.view.Load().segs) {
-		if err := l.Roll(); err != nil {
+func (p *retention) take(n int, why string) error {
+	if n == len(p.log.shelf.segments()) {
+		if err := p.log.Roll(); err != nil {
 			return err
 		}
 	}
-	segs := l.view.Load().segs
+	segs := p.log.shelf.segments()
 	gone, kept := segs[:n], slices.Clone(segs[n:])
-	start := max(l.Start(), Offset(kept[0].Base()))
-	l.start.Store(int64(start)) // before the list, so that a reader of the new list knows
-	setSegments(l, kept)
-	trimEpochs(l, start)
-	l.flushing.Lock() // a flush that was taken earlier finds them gone
-	defer l.flushing.Unlock()
+	start := max(p.log.Start(), Offset(kept[0].Base()))
+	p.log.shelf.start.Store(int64(start)) // before the list, so that a reader of the new list knows
+	p.log.shelf.set(kept)
+	p.log.epochs.trim(start)
+	p.log.gate.Lock() // a flush that was taken earlier finds them gone
+	defer p.log.gate.Unlock()
 	for _, s := range gone { // the oldest first: what is left has no gap
-		if err := expireSegment(l, s, why); err != nil {
+		if err := p.takeOne(s, why); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func expireSegment(l *Log, s *segment.Segment, why string) error {
-	if err := doom(l, s); err != nil {
+func (p *retention) takeOne(s *segment.Segment, why string) error {
+	if err := p.log.shelf.doom(s); err != nil {
 		return err
 	}
 	base := Offset(s.Base())
-	if err := dropSnapshots(l, func(o Offset) bool { return o == base }); err != nil {
-		return fail(l, "retention", err)
+	if err := p.log.history.drop(func(o Offset) bool { return o == base }); err != nil {
+		return p.log.fence.fail("retention", err)
 	}
-	if l.events.Expired != nil {
-		l.events.Expired(l.dir, base, why)
+	if p.log.events.Expired != nil {
+		p.log.events.Expired(p.log.folder.dir, base, why)
 	}
 	return nil
 }

@@ -118,7 +118,7 @@ func (s *story) truncate() error {
 	s.ends, s.pos, s.acked = s.ends[:n], s.pos[:n], s.acked[:s.pos[n-1]]
 	s.synced = min(s.synced, s.end())
 	s.producer = nil
-	if e := s.l.producers.Get(7); e != nil {
+	if e := s.l.history.producers.Get(7); e != nil {
 		s.sequence = e.LastSequence() + 1
 	} else {
 		s.sequence = 0
@@ -280,13 +280,13 @@ func checkProducers(tb testing.TB, l *Log) {
 		rest = next
 	}
 	for _, e := range want.Entries() {
-		got := l.producers.Get(e.ID)
+		got := l.history.producers.Get(e.ID)
 		if got == nil || got.LastSequence() != e.LastSequence() || got.Epoch != e.Epoch || got.TxnFirstOffset != e.TxnFirstOffset {
 			tb.Fatalf("producer %d is remembered as %+v, the log says %+v", e.ID, got, e)
 		}
 	}
-	if l.Start() == 0 && l.producers.Len() > want.Len() {
-		tb.Fatalf("%d producers are remembered, the log knows %d", l.producers.Len(), want.Len())
+	if l.Start() == 0 && l.history.producers.Len() > want.Len() {
+		tb.Fatalf("%d producers are remembered, the log knows %d", l.history.producers.Len(), want.Len())
 	}
 }
 
@@ -352,7 +352,7 @@ func failOnce(t *testing.T, cause syscall.Errno, short bool, n int64) (failed bo
 	if cause != syscall.EIO && s.l.Err() != nil && !errors.Is(err, errTruncated) {
 		t.Fatalf("%s: fenced: %v", what, s.l.Err())
 	}
-	if s.l.Err() == nil && !s.l.closed {
+	if s.l.Err() == nil && !s.l.fence.closed {
 		s.synced, s.truncated = s.l.End(), false
 		s.check(what)
 		put(t, s.l, plain(t, 1, 1))

@@ -5,7 +5,6 @@ package engine
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 
 	"github.com/samsa-broker/samsa/engine/segment"
 	"github.com/samsa-broker/samsa/engine/vfs"
@@ -31,11 +30,11 @@ type Flush struct {
 
 // Flush takes the picture. Nothing may be staged.
 func (l *Log) Flush() *Flush {
-	f := &Flush{log: l, end: l.End(), generation: l.generation}
-	if f.err = usable(l); f.err != nil {
+	f := &Flush{log: l, end: l.End(), generation: l.gate.generation}
+	if f.err = l.fence.usable(); f.err != nil {
 		return f
 	}
-	for _, s := range l.view.Load().segs {
+	for _, s := range l.shelf.segments() {
 		if !s.Unsynced() {
 			continue
 		}
@@ -47,11 +46,11 @@ func (l *Log) Flush() *Flush {
 		f.segments = append(f.segments, sf)
 		f.owners = append(f.owners, s)
 	}
-	f.producers = l.producers.AppendFull(binary.BigEndian.AppendUint64(nil, uint64(f.end)))
-	f.snaps, l.newSnaps = l.newSnaps, nil
-	f.names, l.namesDirty = l.namesDirty, false
-	if l.epochsDirty {
-		f.epochs, l.epochsDirty = *l.epochs.Load(), false
+	f.producers = l.history.producers.AppendFull(binary.BigEndian.AppendUint64(nil, uint64(f.end)))
+	f.snaps, l.history.unsynced = l.history.unsynced, nil
+	f.names, l.folder.dirty = l.folder.dirty, false
+	if l.epochs.dirty {
+		f.epochs, l.epochs.dirty = *l.epochs.list.Load(), false
 		f.epochFile, f.names = true, true
 	}
 	return f
@@ -69,9 +68,9 @@ func (f *Flush) Run() error {
 		return f.err
 	}
 	l := f.log
-	l.flushing.Lock()
-	defer l.flushing.Unlock()
-	if f.generation != l.generation { // the log was cut: the picture shows what is gone
+	l.gate.Lock()
+	defer l.gate.Unlock()
+	if f.generation != l.gate.generation { // the log was cut: the picture shows what is gone
 		return nil
 	}
 	for _, s := range f.segments {
@@ -85,19 +84,12 @@ func (f *Flush) Run() error {
 		}
 	}
 	if f.epochFile {
-		if err := writeEpochs(l, f.epochs); err != nil {
+		if err := l.epochs.write(f.epochs); err != nil {
 			return err
 		}
 	}
 	if f.names {
-		return syncDir(l)
-	}
-	return nil
-}
-
-func syncDir(l *Log) error {
-	if err := l.fs.SyncDir(l.dir); err != nil {
-		return fmt.Errorf("%w: %w", segment.ErrSync, err)
+		return l.folder.sync()
 	}
 	return nil
 }
@@ -106,7 +98,7 @@ func syncDir(l *Log) error {
 // error means. One of a sync fences the log, be it a full disk: a sync that
 // failed once may seem to succeed the next time.
 func (l *Log) FlushDone(f *Flush, err error) error {
-	ok := err == nil && f.err == nil && f.generation == l.generation
+	ok := err == nil && f.err == nil && f.generation == l.gate.generation
 	for i, s := range f.owners {
 		s.FlushDone(f.segments[i], ok)
 	}
@@ -114,25 +106,25 @@ func (l *Log) FlushDone(f *Flush, err error) error {
 		for _, s := range f.snaps {
 			_ = s.Close() // synced
 		}
-		if int64(f.end) > l.synced.Load() {
-			l.synced.Store(int64(f.end))
+		if int64(f.end) > l.shelf.synced.Load() {
+			l.shelf.synced.Store(int64(f.end))
 		}
 		return nil
 	}
 	// Everything is still to be done, if the log lives.
-	l.newSnaps = append(f.snaps, l.newSnaps...)
-	l.namesDirty = l.namesDirty || f.names
-	l.epochsDirty = l.epochsDirty || f.epochFile
+	l.history.unsynced = append(f.snaps, l.history.unsynced...)
+	l.folder.dirty = l.folder.dirty || f.names
+	l.epochs.dirty = l.epochs.dirty || f.epochFile
 	if err == nil {
 		return nil
 	}
 	switch {
-	case usable(l) != nil:
+	case l.fence.usable() != nil:
 		return err
 	case errors.Is(err, segment.ErrSync):
-		return fail(l, "sync", err)
+		return l.fence.fail("sync", err)
 	}
-	return ioError(l, "flush", err)
+	return l.fence.ioError("flush", err)
 }
 
 // Sync flushes and waits for it.
@@ -145,37 +137,37 @@ func (l *Log) Sync() error {
 // does: synced, indexes exactly as long as their entries, a snapshot of
 // producer state at the log end. Spans stay usable. Nothing may be staged.
 func (l *Log) Close(clean bool) error {
-	if l.closed {
+	if l.fence.closed {
 		return nil
 	}
 	var err error
 	if clean {
 		err = settle(l)
 	}
-	l.flushing.Lock()
-	l.generation++
-	l.flushing.Unlock()
-	l.closed = true
-	for _, s := range l.view.Load().segs {
+	l.gate.Lock()
+	l.gate.generation++
+	l.gate.Unlock()
+	l.fence.closed = true
+	for _, s := range l.shelf.segments() {
 		s.Close()
 	}
-	for _, f := range l.newSnaps {
+	for _, f := range l.history.unsynced {
 		_ = f.Close() // settled, or not wanted
 	}
-	l.newSnaps = nil
+	l.history.unsynced = nil
 	return err
 }
 
 // settle leaves nothing to do for who opens the log next.
 func settle(l *Log) error {
-	if err := usable(l); err != nil {
+	if err := l.fence.usable(); err != nil {
 		return err
 	}
-	if err := active(l).Seal(); err != nil {
-		return ioError(l, "close", err)
+	if err := l.shelf.active().Seal(); err != nil {
+		return l.fence.ioError("close", err)
 	}
-	if err := takeSnapshot(l, l.End()); err != nil {
-		return ioError(l, "snapshot at close", err)
+	if err := l.history.take(l.End()); err != nil {
+		return l.fence.ioError("snapshot at close", err)
 	}
 	return l.Sync()
 }

@@ -3,33 +3,39 @@
 package engine
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
-	"slices"
 
-	"github.com/samsa-broker/samsa/engine/producer"
 	"github.com/samsa-broker/samsa/engine/segment"
 )
 
-// loadLog makes the log out of what was found.
-func loadLog(l *Log, o *Options, found files, r *Recovery) error {
-	l.snapshots = found.snapshots
-	setSegments(l, found.segments)
+// loader makes a log out of what stands in its directory.
+type loader struct {
+	log      *Log
+	shelf    *shelf
+	history  *history
+	epochs   *epochs
+	options  *Options
+	recovery Recovery
+}
+
+// load makes the log out of what was found.
+func (ld *loader) load(found files) error {
+	ld.history.snapshots = found.snapshots
+	ld.shelf.set(found.segments)
 	if len(found.segments) > 0 {
-		l.start.Store(max(int64(o.LogStart), found.segments[0].Base()))
+		ld.shelf.start.Store(max(int64(ld.options.LogStart), found.segments[0].Base()))
 	}
-	epochsErr := loadEpochs(l)
+	epochsErr := ld.epochs.load(ld.log.Size() == 0)
 	var err error
 	switch {
 	case len(found.segments) == 0: // a new log: nothing to tell
-		r.Clean = true
-		err = beginLog(l, o.LogStart)
-	case o.Clean:
-		err = loadClean(l, o, r)
+		ld.recovery.Clean = true
+		err = ld.begin(ld.options.LogStart)
+	case ld.options.Clean:
+		err = ld.clean()
 	default:
-		err = recoverLog(l, o, r)
+		err = ld.recover()
 	}
 	if err != nil {
 		return err
@@ -39,178 +45,149 @@ func loadLog(l *Log, o *Options, found files, r *Recovery) error {
 			return err
 		}
 	}
-	if l.End() < o.LogStart { // Kafka: nothing that is left is wanted
-		r.Reason = fmt.Sprintf("log ends at %d, below its start %d", l.End(), o.LogStart)
-		if err := l.Reset(o.LogStart); err != nil {
+	if ld.log.End() < ld.options.LogStart { // Kafka: nothing that is left is wanted
+		ld.recovery.Reason = fmt.Sprintf("log ends at %d, below its start %d", ld.log.End(), ld.options.LogStart)
+		if err := ld.log.Reset(ld.options.LogStart); err != nil {
 			return err
 		}
 	}
-	cutEpochs(l, l.End())
+	ld.epochs.cut(ld.log.End())
 	if epochsErr != nil {
-		if err := scanEpochs(l, epochsErr); err != nil {
+		if err := ld.scanEpochs(epochsErr); err != nil {
 			return err
 		}
 	}
-	trimEpochs(l, o.LogStart)
-	return dropStraySnapshots(l)
+	ld.epochs.trim(ld.options.LogStart)
+	return ld.dropStraySnapshots()
 }
 
-// beginLog makes the first segment of an empty log.
-func beginLog(l *Log, start Offset) error {
-	seg, err := segment.Create(&l.env, int64(start), l.now())
-	if err != nil {
+// begin makes the first segment of an empty log.
+func (ld *loader) begin(start Offset) error {
+	if err := ld.shelf.begin(start); err != nil {
 		return err
 	}
-	l.namesDirty = true
-	setSegments(l, []*segment.Segment{seg})
-	for _, end := range []interface{ Store(int64) }{&l.start, &l.end, &l.synced} {
+	for _, end := range []interface{ Store(int64) }{&ld.shelf.start, &ld.shelf.end, &ld.shelf.synced} {
 		end.Store(int64(start))
 	}
-	return dropSnapshots(l, func(o Offset) bool { return o > start })
+	return ld.history.drop(func(o Offset) bool { return o > start })
 }
 
-// loadClean takes the ends from names where it can: after a clean stop the
+// clean takes the ends from names where it can: after a clean stop the
 // newest snapshot is that of the log end, and so is the recovery point.
-func loadClean(l *Log, o *Options, r *Recovery) error {
-	active := active(l)
+func (ld *loader) clean() error {
+	active := ld.shelf.active()
 	end := Offset(active.Base())
 	if active.Size() > 0 {
-		n := len(l.snapshots)
-		if n > 0 && l.snapshots[n-1] == o.RecoveryPoint && o.RecoveryPoint > end {
-			end, l.trusted = o.RecoveryPoint, true
+		n := len(ld.history.snapshots)
+		if n > 0 && ld.history.snapshots[n-1] == ld.options.RecoveryPoint && ld.options.RecoveryPoint > end {
+			end, ld.shelf.trusted = ld.options.RecoveryPoint, true
 		} else {
-			found, err := active.Ready(l.now())
+			found, err := active.Ready(ld.log.now())
 			if err != nil {
 				return err
 			}
 			end = Offset(found)
 		}
 	}
-	l.end.Store(int64(end))
-	l.synced.Store(int64(end))
-	if err := dropSnapshots(l, func(o Offset) bool { return o > end }); err != nil {
+	ld.shelf.end.Store(int64(end))
+	ld.shelf.synced.Store(int64(end))
+	if err := ld.history.drop(func(o Offset) bool { return o > end }); err != nil {
 		return err
 	}
-	if len(l.snapshots) == 0 { // as Kafka: who stopped cleanly without a snapshot had no producers
+	if len(ld.history.snapshots) == 0 { // as Kafka: who stopped cleanly without a snapshot had no producers
 		return nil
 	}
-	read, err := loadProducers(l, end)
-	r.BytesRead += read
+	read, err := ld.history.load(ld.shelf.view.Load(), end)
+	ld.recovery.BytesRead += read
 	return err
 }
 
-// recoverLog checks the segments from the one that holds the recovery point on. A
+// recover checks the segments from the one that holds the recovery point on. A
 // gap between two of them, behind the recovery point, is where bytes were lost
 // when the machine stopped, unless compaction can have made it: of a topic that
 // is compacted, or by a Kafka broker, whose topic configs may not be known.
-func recoverLog(l *Log, o *Options, r *Recovery) error {
-	segs := l.view.Load().segs
-	point := max(o.RecoveryPoint, 0)
+func (ld *loader) recover() error {
+	segs := ld.shelf.segments()
+	point := max(ld.options.RecoveryPoint, 0)
 	// The segment before the point counts even if it ends there: the last entry
 	// of its time index was made when it was rolled, perhaps after the last sync.
-	first := max((&View{log: l, segs: segs}).find(point-1), 0)
-	applyFrom, read, err := producersBefore(l, o, point, segs[first])
+	first := max((&View{shelf: ld.shelf, segs: segs}).find(point-1), 0)
+	applyFrom, read, err := ld.producersBefore(point, segs[first])
 	if err != nil {
 		return err
 	}
-	r.BytesRead += read
-	if l.foreign, err = segs[len(segs)-1].Preallocated(int64(l.Config().IndexBytes)); err != nil {
+	ld.recovery.BytesRead += read
+	if ld.log.foreign, err = segs[len(segs)-1].Preallocated(int64(ld.log.Config().IndexBytes)); err != nil {
 		return err
 	}
 	end := Offset(segs[first].Base())
 	for i := first; i < len(segs); i++ {
-		if next := Offset(segs[i].Base()); end < next && end >= point && !l.foreign && !l.Config().Compact {
-			r.Reason = fmt.Sprintf("nothing between %d and the segment at %d", end, next)
-			if err := dropDamaged(l, i, r); err != nil {
+		if next := Offset(segs[i].Base()); end < next && end >= point && !ld.log.foreign && !ld.log.Config().Compact {
+			ld.recovery.Reason = fmt.Sprintf("nothing between %d and the segment at %d", end, next)
+			if err := ld.dropDamaged(i); err != nil {
 				return err
 			}
 			break
 		}
-		got, err := recoverSegment(l, segs[i], point, applyFrom)
-		r.BytesRead += got.BytesRead
-		r.Segments++
+		got, err := ld.recoverSegment(segs[i], point, applyFrom)
+		ld.recovery.BytesRead += got.BytesRead
+		ld.recovery.Segments++
 		if err != nil {
 			return err
 		}
 		end = max(end, Offset(got.End))
 		if got.Why != nil {
-			r.BytesTruncated, r.Reason = got.Truncated, got.Why.Error()
-			if err := dropDamaged(l, i+1, r); err != nil {
+			ld.recovery.BytesTruncated, ld.recovery.Reason = got.Truncated, got.Why.Error()
+			if err := ld.dropDamaged(i + 1); err != nil {
 				return err
 			}
 			break
 		}
 	}
-	setSegments(l, l.view.Load().segs)
-	l.end.Store(int64(end))
-	l.synced.Store(int64(min(point, end)))
-	if err := dropSnapshots(l, func(o Offset) bool { return o > end }); err != nil {
+	ld.shelf.set(ld.shelf.segments())
+	ld.shelf.end.Store(int64(end))
+	ld.shelf.synced.Store(int64(min(point, end)))
+	if err := ld.history.drop(func(o Offset) bool { return o > end }); err != nil {
 		return err
 	}
 	if end < applyFrom { // the file ends before what producer state was of
-		if _, err := loadProducers(l, end); err != nil {
+		if _, err := ld.history.load(ld.shelf.view.Load(), end); err != nil {
 			return err
 		}
 	}
-	if read > 0 || len(l.snapshots) == 0 { // spare the next start what this one had to read
-		return takeSnapshot(l, end)
+	if read > 0 || len(ld.history.snapshots) == 0 { // spare the next start what this one had to read
+		return ld.history.take(end)
 	}
 	return nil
 }
 
-// dropDamaged deletes the segments from the n-th on, durably: they must not
-// come back behind a gap.
-func dropDamaged(l *Log, n int, r *Recovery) error {
-	segs := l.view.Load().segs
-	if r.Removed = len(segs) - n; r.Removed == 0 {
-		return nil
-	}
-	setSegments(l, slices.Clone(segs[:n]))
-	if err := doomAll(l, segs[n:]); err != nil {
-		return err
-	}
-	return l.fs.SyncDir(l.dir)
+// dropDamaged deletes the segments from the n-th on, if there are any.
+func (ld *loader) dropDamaged(n int) error {
+	ld.recovery.Removed = len(ld.shelf.segments()) - n
+	return ld.shelf.keep(n)
 }
 
 // producersBefore makes the producer state with which recovery begins, and
 // returns the offset it is of: batches from there on are to be applied.
-func producersBefore(l *Log, o *Options, point Offset, first *segment.Segment) (at Offset, read int64, err error) {
-	if point >= Offset(first.Base()) && loadCheckpoint(l, o.Producers, point) {
+func (ld *loader) producersBefore(point Offset, first *segment.Segment) (at Offset, read int64, err error) {
+	if point >= Offset(first.Base()) && ld.history.loadCheckpoint(ld.options.Producers, point) {
 		return point, 0, nil
 	}
 	base := Offset(first.Base())
 	limit := max(point, base)
-	at = max(loadSnapshot(l, limit), l.Start())
-	l.txns.Reset(l.producers)
+	at = max(ld.history.loadSnapshot(limit), Offset(ld.shelf.start.Load()))
+	ld.history.txns.Reset(ld.history.producers)
 	if at >= base { // the rest comes with the segment itself
 		return at, 0, nil
 	}
-	read, err = replayProducers(l, at, base)
+	read, err = ld.history.replay(ld.shelf.view.Load(), at, base)
 	return base, read, err
-}
-
-// loadCheckpoint takes producer state from what Flush.Producers gave, if that
-// was of the recovery point.
-func loadCheckpoint(l *Log, b []byte, point Offset) bool {
-	if len(b) < 8 || Offset(binary.BigEndian.Uint64(b)) != point {
-		return false
-	}
-	entries, err := producer.DecodeFull(b[8:])
-	if err != nil {
-		if l.events.Rebuilt != nil {
-			l.events.Rebuilt(l.dir, "producer state of the checkpoint", err.Error())
-		}
-		return false
-	}
-	l.producers.Load(entries, nowMs(l), l.expiryMs)
-	l.txns.Reset(l.producers)
-	return true
 }
 
 // recoverSegment recovers one segment, feeding epochs and producer state.
 // Between the state's offset and the place where checking begins, headers are
 // read without being checked.
-func recoverSegment(l *Log, s *segment.Segment, point, applyFrom Offset) (segment.Recovered, error) {
+func (ld *loader) recoverSegment(s *segment.Segment, point, applyFrom Offset) (segment.Recovered, error) {
 	base := Offset(s.Base())
 	if applyFrom < base {
 		applyFrom = base
@@ -219,18 +196,18 @@ func recoverSegment(l *Log, s *segment.Segment, point, applyFrom Offset) (segmen
 	got, err := s.Recover(int64(point), func(h *segment.Head, whole func() ([]byte, error)) error {
 		if !begun {
 			begun = true
-			n, err := beginRecovery(l, s, applyFrom, Offset(h.Base))
+			n, err := ld.beginRecovery(s, applyFrom, Offset(h.Base))
 			if replayed = n; err != nil {
 				return err
 			}
 		}
-		if h.Magic == 2 && h.Epoch > int32(l.LastEpoch()) {
-			assignEpoch(l, Epoch(h.Epoch), Offset(h.Base))
+		if h.Magic == 2 && h.Epoch > int32(ld.epochs.last()) {
+			ld.epochs.assign(Epoch(h.Epoch), Offset(h.Base))
 		}
 		if Offset(h.Base) < applyFrom {
 			return nil
 		}
-		aborted, err := replayBatch(l, h, whole)
+		aborted, err := ld.history.replayBatch(h, whole)
 		if err == nil && aborted != nil {
 			err = s.Abort(*aborted)
 		}
@@ -245,7 +222,7 @@ func recoverSegment(l *Log, s *segment.Segment, point, applyFrom Offset) (segmen
 
 // beginRecovery brings producer state from applyFrom to where checking begins,
 // and drops the aborted transactions that will be found again.
-func beginRecovery(l *Log, s *segment.Segment, applyFrom, checked Offset) (read int64, err error) {
+func (ld *loader) beginRecovery(s *segment.Segment, applyFrom, checked Offset) (read int64, err error) {
 	if err := s.CutAborted(int64(applyFrom)); err != nil || applyFrom >= checked {
 		return 0, err
 	}
@@ -253,7 +230,7 @@ func beginRecovery(l *Log, s *segment.Segment, applyFrom, checked Offset) (read 
 		if Offset(h.Base) >= checked {
 			return errStop
 		}
-		aborted, err := replayBatch(l, h, whole)
+		aborted, err := ld.history.replayBatch(h, whole)
 		if err == nil && aborted != nil {
 			err = s.Abort(*aborted)
 		}
@@ -270,40 +247,29 @@ var errStop = errors.New("engine: far enough")
 
 // dropStraySnapshots removes snapshots that are not of a segment's base, but
 // for the newest if it lies behind the last of them: Kafka's rule.
-func dropStraySnapshots(l *Log) error {
-	n := len(l.snapshots)
+func (ld *loader) dropStraySnapshots() error {
+	n := len(ld.history.snapshots)
 	if n == 0 {
 		return nil
 	}
-	v := l.view.Load()
-	newest, last := l.snapshots[n-1], Offset(active(l).Base())
-	return dropSnapshots(l, func(o Offset) bool {
+	v := ld.shelf.view.Load()
+	newest, last := ld.history.snapshots[n-1], Offset(ld.shelf.active().Base())
+	return ld.history.drop(func(o Offset) bool {
 		at := v.find(o)
 		isBase := at >= 0 && v.segs[at].Base() == int64(o)
 		return !isBase && !(o == newest && o > last)
 	})
 }
 
-// loadEpochs reads the epoch file. An error means that it is missing beside
-// records, or not to be trusted.
-func loadEpochs(l *Log) error {
-	list, err := readEpochs(l)
-	if errors.Is(err, fs.ErrNotExist) && l.Size() == 0 {
-		err = nil
-	}
-	l.epochs.Store(&list)
-	return err
-}
-
 // scanEpochs finds the leader epochs in the log itself. Segments whose first
 // batch has the epoch of the next one's are not read any further.
-func scanEpochs(l *Log, why error) error {
-	if l.Size() == 0 {
+func (ld *loader) scanEpochs(why error) error {
+	if ld.log.Size() == 0 {
 		return nil
 	}
-	recovered := *l.epochs.Load()
-	setEpochs(l, nil)
-	segs := l.view.Load().segs
+	recovered := *ld.epochs.list.Load()
+	ld.epochs.set(nil)
+	segs := ld.shelf.segments()
 	for i, s := range segs {
 		nextEpoch := int32(-2)
 		if i+1 < len(segs) && segs[i+1].Size() > 0 {
@@ -316,7 +282,7 @@ func scanEpochs(l *Log, why error) error {
 			}
 		}
 		_, err := s.Walk(s.Base(), func(h *segment.Head, _ func() ([]byte, error)) error {
-			assignEpoch(l, Epoch(h.Epoch), Offset(h.Base))
+			ld.epochs.assign(Epoch(h.Epoch), Offset(h.Base))
 			if h.Epoch == nextEpoch {
 				return errStop
 			}
@@ -327,12 +293,10 @@ func scanEpochs(l *Log, why error) error {
 		}
 	}
 	for _, e := range recovered { // an epoch that began at the end has no batch yet
-		if e.start >= l.End() {
-			assignEpoch(l, e.epoch, e.start)
+		if e.start >= ld.log.End() {
+			ld.epochs.assign(e.epoch, e.start)
 		}
 	}
-	if l.events.Rebuilt != nil {
-		l.events.Rebuilt(l.dir, epochFile, why.Error())
-	}
+	ld.shelf.env.Rebuilt(epochFile, why)
 	return nil
 }

@@ -60,11 +60,11 @@ func TestRecoverTornTail(t *testing.T) {
 		put(t, l, plain(t, 1+i%3, int64(1000+i)))
 		if len(l.View().segs) == 3 {
 			ends = append(ends, l.End())
-			sizes = append(sizes, int(active(l).Size()))
+			sizes = append(sizes, int(l.shelf.active().Size()))
 		}
 	}
 	want := readAll(t, l, 0)
-	lastBase := active(l).Base()
+	lastBase := l.shelf.active().Base()
 	name := segment.Name(lastBase, segment.LogSuffix)
 	if err := l.Sync(); err != nil {
 		t.Fatal(err)

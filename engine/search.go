@@ -18,7 +18,7 @@ import (
 func (v *View) OffsetForTime(ts int64) (at Offset, timestamp int64, epoch Epoch, err error) {
 	for {
 		at, timestamp, epoch, err = v.offsetForTime(ts)
-		newest := v.log.view.Load()
+		newest := v.shelf.view.Load()
 		if !errors.Is(err, segment.ErrGone) || newest == v {
 			return at, timestamp, epoch, err
 		}
@@ -27,7 +27,7 @@ func (v *View) OffsetForTime(ts int64) (at Offset, timestamp int64, epoch Epoch,
 }
 
 func (v *View) offsetForTime(ts int64) (Offset, int64, Epoch, error) {
-	start := v.log.Start()
+	start := v.Start()
 	for i, s := range v.segs {
 		if i+1 < len(v.segs) && v.segs[i+1].Base() <= int64(start) || s.Size() == 0 {
 			continue
@@ -137,7 +137,7 @@ func (v *View) Aborted(from, to Offset, dst []AbortedTxn) ([]AbortedTxn, error) 
 	for {
 		var err error
 		dst, err = v.aborted(from, to, dst)
-		newest := v.log.view.Load()
+		newest := v.shelf.view.Load()
 		if err == nil || !errors.Is(err, segment.ErrGone) || newest == v {
 			return dst, err
 		}

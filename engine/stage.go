@@ -45,6 +45,16 @@ type item struct {
 	effect            producer.Effect
 }
 
+// staging is what waits for the next Write. It is used by the holder of the
+// turn.
+type staging struct {
+	log     *Log
+	appends []*Append
+	items   []item // their batches
+	end     Offset // the log end once they stand
+	bufs    [][]byte
+}
+
 // Stage judges an append and gives it its offsets, behind everything staged
 // before. One that fails leaves no trace; its error is also in Err. Staged
 // appends are written by the next Write, in order.
@@ -53,34 +63,36 @@ type item struct {
 // ErrInvalidTxnState, ErrTooLarge, ErrCorrupt, ErrOffsetOutOfRange (Replica:
 // the batch begins below the log end), ErrIO, ErrClosed.
 func (l *Log) Stage(a *Append) error {
-	if len(l.staged) == 0 {
-		l.items = l.items[:0]
-		l.stagedEnd = l.End()
+	s := &l.staging
+	if len(s.appends) == 0 {
+		s.items = s.items[:0]
+		s.end = l.End()
 	}
 	a.Err, a.Duplicate, a.AppendTimeMs, a.LogStart = nil, false, -1, l.Start()
-	a.place = appendPlace{first: len(l.items), maxTS: batch.NoTimestamp, before: l.stagedEnd, undo: l.producers.Mark()}
-	if a.Err = stage(l, a); a.Err != nil {
-		l.producers.Rewind(a.place.undo)
-		l.items = l.items[:a.place.first]
-		l.stagedEnd = a.place.before
+	a.place = appendPlace{first: len(s.items), maxTS: batch.NoTimestamp, before: s.end, undo: l.history.producers.Mark()}
+	if a.Err = s.add(a); a.Err != nil {
+		l.history.producers.Rewind(a.place.undo)
+		s.items = s.items[:a.place.first]
+		s.end = a.place.before
 		return a.Err
 	}
-	l.staged = append(l.staged, a)
+	s.appends = append(s.appends, a)
 	return nil
 }
 
 // Staged is what the next Write writes. The slice stays as it is until the
 // next Stage.
-func (l *Log) Staged() []*Append { return l.staged }
+func (l *Log) Staged() []*Append { return l.staging.appends }
 
-func stage(l *Log, a *Append) error {
-	if err := ready(l); err != nil {
+// add stages a, or part of it and an error.
+func (s *staging) add(a *Append) error {
+	if err := s.log.shelf.ready(); err != nil {
 		return err
 	}
 	if len(a.Batches) == 0 {
 		return fmt.Errorf("%w: nothing to append", ErrCorrupt)
 	}
-	if limit := int64(l.Config().SegmentBytes); int64(len(a.Batches)) > limit && a.Origin != Replica {
+	if limit := int64(s.log.Config().SegmentBytes); int64(len(a.Batches)) > limit && a.Origin != Replica {
 		return fmt.Errorf("%w: %d bytes, segment.bytes is %d", ErrTooLarge, len(a.Batches), limit)
 	}
 	for rest := a.Batches; len(rest) > 0; {
@@ -89,18 +101,18 @@ func stage(l *Log, a *Append) error {
 			return fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 		rest = next
-		if err := stageBatch(l, a, b); err != nil {
+		if err := s.addBatch(a, b); err != nil {
 			return err
 		}
 		if a.Duplicate {
 			return nil
 		}
 	}
-	a.Last = l.stagedEnd - 1
+	a.Last = s.end - 1
 	return nil
 }
 
-func stageBatch(l *Log, a *Append, b batch.Batch) error {
+func (s *staging) addBatch(a *Append, b batch.Batch) error {
 	if b.LastOffsetDelta() < 0 {
 		return fmt.Errorf("%w: last offset delta %d", ErrCorrupt, b.LastOffsetDelta())
 	}
@@ -111,22 +123,22 @@ func stageBatch(l *Log, a *Append, b batch.Batch) error {
 		if err := b.Verify(); err != nil {
 			return fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
-		if base := Offset(b.BaseOffset()); base < l.stagedEnd {
-			return fmt.Errorf("%w: batch at %d, log ends at %d", ErrOffsetOutOfRange, base, l.stagedEnd)
+		if base := Offset(b.BaseOffset()); base < s.end {
+			return fmt.Errorf("%w: batch at %d, log ends at %d", ErrOffsetOutOfRange, base, s.end)
 		}
 	case Coordinator:
 		check = producer.Epochs
 	}
 	if a.Origin != Replica {
-		b.SetBaseOffset(int64(l.stagedEnd))
+		b.SetBaseOffset(int64(s.end))
 		b.SetLeaderEpoch(int32(a.Epoch))
 	}
-	effect, err := l.producers.Stage(b, check)
+	effect, err := s.log.history.producers.Stage(b, check)
 	if err != nil {
 		return err
 	}
 	if effect.Kind == producer.Duplicate {
-		stageDuplicate(l, a, effect.Duplicate, b.LogAppendTime())
+		s.duplicate(a, effect.Duplicate, b.LogAppendTime())
 		return nil
 	}
 	if a.place.count == 0 {
@@ -135,43 +147,27 @@ func stageBatch(l *Log, a *Append, b batch.Batch) error {
 	if b.LogAppendTime() {
 		a.AppendTimeMs = b.MaxTimestamp()
 	}
-	l.items = append(l.items, item{
+	s.items = append(s.items, item{
 		base: b.BaseOffset(), last: b.LastOffset(), maxTS: b.MaxTimestamp(),
 		size: len(b), epoch: b.LeaderEpoch(), effect: effect,
 	})
 	a.place.count++
 	a.place.bytes += int64(len(b))
 	a.place.maxTS = max(a.place.maxTS, b.MaxTimestamp())
-	l.stagedEnd = Offset(b.LastOffset()) + 1
+	s.end = Offset(b.LastOffset()) + 1
 	return nil
 }
 
-// stageDuplicate answers an append with its original's place; other batches of
+// duplicate answers an append with its original's place; other batches of
 // the same append are not looked at, as in Kafka.
-func stageDuplicate(l *Log, a *Append, seen producer.Seen, appendTime bool) {
-	l.producers.Rewind(a.place.undo)
-	l.items = l.items[:a.place.first]
-	l.stagedEnd = a.place.before
+func (s *staging) duplicate(a *Append, seen producer.Seen, appendTime bool) {
+	s.log.history.producers.Rewind(a.place.undo)
+	s.items = s.items[:a.place.first]
+	s.end = a.place.before
 	a.place.count, a.place.bytes = 0, 0
 	a.Duplicate = true
 	a.Base, a.Last = Offset(seen.FirstOffset()), Offset(seen.LastOffset)
 	if appendTime {
 		a.AppendTimeMs = seen.Timestamp
 	}
-}
-
-// ready prepares the active segment for appends, the first time.
-func ready(l *Log) error {
-	if err := usable(l); err != nil {
-		return err
-	}
-	end, err := active(l).Ready(l.now())
-	if err != nil {
-		return ioError(l, "open for append", err)
-	}
-	if l.trusted && end >= 0 && Offset(end) != l.End() {
-		return fail(l, "open for append", fmt.Errorf("%w: the log should end at %d, its last batch at %d", ErrCorrupt, l.End(), end))
-	}
-	l.trusted = false
-	return nil
 }

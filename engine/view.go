@@ -15,18 +15,18 @@ import (
 // goroutine. The ends are the log's own and may move on; when a segment of the
 // picture is gone, the newest picture serves.
 type View struct {
-	log  *Log
-	segs []*segment.Segment
+	shelf *shelf
+	segs  []*segment.Segment
 }
 
 // View is the picture of now. It allocates nothing.
-func (l *Log) View() *View { return l.view.Load() }
+func (l *Log) View() *View { return l.shelf.view.Load() }
 
 // Start is the log start offset.
-func (v *View) Start() Offset { return v.log.Start() }
+func (v *View) Start() Offset { return Offset(v.shelf.start.Load()) }
 
 // End is the log end offset.
-func (v *View) End() Offset { return v.log.End() }
+func (v *View) End() Offset { return Offset(v.shelf.end.Load()) }
 
 // Span is a run of bytes of one segment file that nothing can close before it
 // is released. It may be copied, but released only once.
@@ -67,7 +67,7 @@ func (v *View) find(offset Offset) int {
 // up to limit, which is an offset where a batch begins or the log end. At most
 // maxBytes are given, and the last batch may be cut short by that; with minOne
 // the first batch is given whole even if it is larger. The first batch may
-// beginLog below from. The caller releases the Spans.
+// begin below from. The caller releases the Spans.
 //
 // ErrOffsetOutOfRange when from is below the log start or beyond the log end;
 // other errors are the disk's.
@@ -79,7 +79,7 @@ func (v *View) Read(dst []Span, from, limit Offset, maxBytes int, minOne bool) (
 		if err == nil || len(dst) > had { // bytes in hand are an answer; what was wrong is met again
 			return dst, nil
 		}
-		newest := v.log.view.Load()
+		newest := v.shelf.view.Load()
 		if !errors.Is(err, segment.ErrGone) {
 			return dst, fmt.Errorf("read at %d: %w", from, err)
 		}
@@ -91,8 +91,8 @@ func (v *View) Read(dst []Span, from, limit Offset, maxBytes int, minOne bool) (
 }
 
 func (v *View) read(dst []Span, from, limit Offset, maxBytes int, minOne bool) ([]Span, error) {
-	end := v.log.End()
-	if start := v.log.Start(); from < start || from > end {
+	end := v.End()
+	if start := v.Start(); from < start || from > end {
 		return dst, fmt.Errorf("%w: %d, log is %d to %d", ErrOffsetOutOfRange, from, start, end)
 	}
 	limit = min(limit, end)

@@ -17,27 +17,28 @@ import (
 // was after the last whole append), ErrIO when the log is fenced now. Nothing
 // is staged afterwards.
 func (l *Log) Write() (n int, err error) {
-	for n < len(l.staged) && err == nil {
+	s := &l.staging
+	for n < len(s.appends) && err == nil {
 		var stood int
-		stood, err = writeGroup(l, n)
+		stood, err = s.writeGroup(n)
 		n += stood
 	}
 	if err != nil {
-		undo(l, n, err)
+		s.undo(n, err)
 	}
-	l.producers.Commit()
-	l.staged = l.staged[:0]
+	l.history.producers.Commit()
+	s.appends = s.appends[:0]
 	return n, err
 }
 
 // undo takes back what was staged from staged[n] on. A duplicate of something
 // that stands is not hurt.
-func undo(l *Log, n int, err error) {
-	if n < len(l.staged) {
-		l.producers.Rewind(l.staged[n].place.undo)
+func (s *staging) undo(n int, err error) {
+	if n < len(s.appends) {
+		s.log.history.producers.Rewind(s.appends[n].place.undo)
 	}
-	for _, a := range l.staged[n:] {
-		if !a.Duplicate || a.Last >= l.End() {
+	for _, a := range s.appends[n:] {
+		if !a.Duplicate || a.Last >= s.log.End() {
 			a.Err = err
 		}
 	}
@@ -45,28 +46,28 @@ func undo(l *Log, n int, err error) {
 
 // writeGroup writes staged appends from the n-th on: as many as surely fit the
 // active segment, at least one; before that it begins a new one if due.
-func writeGroup(l *Log, n int) (stood int, err error) {
-	if err := rollIfDue(l, n); err != nil {
+func (s *staging) writeGroup(n int) (stood int, err error) {
+	if err := s.rollIfDue(n); err != nil {
 		return 0, err
 	}
-	seg := active(l)
+	seg := s.log.shelf.active()
 	count := 1
-	if allFit(l, seg, n) {
-		count = len(l.staged) - n
+	if s.allFit(seg, n) {
+		count = len(s.appends) - n
 	}
-	group := l.staged[n : n+count]
-	l.bufs = l.bufs[:0]
+	group := s.appends[n : n+count]
+	s.bufs = s.bufs[:0]
 	for _, a := range group {
 		if a.place.bytes > 0 {
-			l.bufs = append(l.bufs, a.Batches)
+			s.bufs = append(s.bufs, a.Batches)
 		}
 	}
 	wrote := 0
-	if len(l.bufs) > 0 {
-		wrote, err = seg.WriteAt(l.bufs, 0)
+	if len(s.bufs) > 0 {
+		wrote, err = seg.WriteAt(s.bufs, 0)
 	}
-	clear(l.bufs)
-	stood, serr := stand(l, seg, group, int64(wrote))
+	clear(s.bufs)
+	stood, serr := s.stand(seg, group, int64(wrote))
 	if stood < count && err == nil {
 		err = serr
 	}
@@ -77,59 +78,48 @@ func writeGroup(l *Log, n int) (stood int, err error) {
 		err = fmt.Errorf("short write: %d bytes", wrote)
 	}
 	if cerr := seg.Cut(); cerr != nil {
-		return stood, fail(l, "truncate after a short write", cerr)
+		return stood, s.log.fence.fail("truncate after a short write", cerr)
 	}
 	if serr != nil {
-		return stood, fail(l, "index", serr)
+		return stood, s.log.fence.fail("index", serr)
 	}
-	return stood, ioError(l, "append", err)
+	return stood, s.log.fence.ioError("append", err)
 }
 
 // stand makes those appends of a group that were written whole part of the log.
-func stand(l *Log, seg *segment.Segment, group []*Append, wrote int64) (stood int, err error) {
-	end := l.end.Load()
+func (s *staging) stand(seg *segment.Segment, group []*Append, wrote int64) (stood int, err error) {
+	end := s.log.shelf.end.Load()
 	for _, a := range group {
 		if a.place.bytes > wrote {
 			break
 		}
 		wrote -= a.place.bytes
-		for i := range l.items[a.place.first : a.place.first+a.place.count] {
-			it := &l.items[a.place.first+i]
+		for i := range s.items[a.place.first : a.place.first+a.place.count] {
+			it := &s.items[a.place.first+i]
 			if err := seg.Stand(it.base, it.last, it.maxTS, it.size); err != nil {
 				return stood, err
 			}
 			if it.effect.Kind != producer.Plain {
-				if err := transact(l, seg, &it.effect); err != nil {
-					return stood, err
+				if aborted := s.log.history.transact(&it.effect); aborted != nil {
+					if err := seg.Abort(*aborted); err != nil {
+						return stood, err
+					}
 				}
 			}
-			assignEpoch(l, Epoch(it.epoch), Offset(it.base))
+			s.log.epochs.assign(Epoch(it.epoch), Offset(it.base))
 			end = it.last + 1
 		}
-		l.size.Add(a.place.bytes)
-		l.end.Store(end)
+		s.log.shelf.size.Add(a.place.bytes)
+		s.log.shelf.end.Store(end)
 		stood++
 	}
 	return stood, nil
 }
 
-// transact tells readers of a transaction that a batch began or ended.
-func transact(l *Log, seg *segment.Segment, e *producer.Effect) error {
-	if e.Kind == producer.Begins {
-		l.txns.Begin(e.Txn)
-		return nil
-	}
-	stable := l.txns.Complete(e.Txn)
-	if !e.Txn.Aborted {
-		return nil
-	}
-	return seg.Abort(segment.AbortedTxn{ProducerID: e.Txn.ProducerID, First: e.Txn.First, Last: e.Txn.Last, LastStable: stable})
-}
-
 // allFit tells whether everything staged from n on goes into the active
 // segment without a roll before any of it, judged with room to spare.
-func allFit(l *Log, seg *segment.Segment, n int) bool {
-	rest := l.staged[n:]
+func (s *staging) allFit(seg *segment.Segment, n int) bool {
+	rest := s.appends[n:]
 	if len(rest) == 1 {
 		return true
 	}
@@ -140,9 +130,9 @@ func allFit(l *Log, seg *segment.Segment, n int) bool {
 		maxTS = max(maxTS, a.place.maxTS)
 		minTS = min(minTS, a.place.maxTS)
 	}
-	r := rollRule(l, seg)
-	r.Bytes, r.MaxTimestamp, r.LastOffset = bytes, maxTS, int64(l.stagedEnd-1)
-	room := int64(len(l.items)) * 12 // as if each batch got an index entry
+	r := s.rollRule(seg)
+	r.Bytes, r.MaxTimestamp, r.LastOffset = bytes, maxTS, int64(s.end-1)
+	room := int64(len(s.items)) * 12 // as if each batch got an index entry
 	r.IndexBytes -= room
 	if seg.Size() == 0 { // the first of them sets the segment's time
 		return bytes <= r.SegmentBytes && maxTS-minTS <= r.SegmentMs && r.IndexBytes > 24 && seg.InRange(r.LastOffset)
@@ -151,54 +141,54 @@ func allFit(l *Log, seg *segment.Segment, n int) bool {
 }
 
 // rollRule is the part of the roll decision that the log knows.
-func rollRule(l *Log, seg *segment.Segment) segment.Roll {
-	c := l.Config()
+func (s *staging) rollRule(seg *segment.Segment) segment.Roll {
+	c := s.log.Config()
 	jitter := int64(0)
 	if c.SegmentJitterMs > 0 { // spread by the base offset: the same for a segment each time it is asked
 		jitter = int64(uint64(seg.Base())*0x9e3779b97f4a7c15>>1) % c.SegmentJitterMs
 	}
 	return segment.Roll{
-		NowMs: nowMs(l), SegmentBytes: int64(c.SegmentBytes),
+		NowMs: s.log.now().UnixMilli(), SegmentBytes: int64(c.SegmentBytes),
 		SegmentMs: c.SegmentMs - jitter, IndexBytes: int64(c.IndexBytes),
 	}
 }
 
 // rollIfDue begins a new segment if staged[n] belongs into one.
-func rollIfDue(l *Log, n int) error {
-	a := l.staged[n]
+func (s *staging) rollIfDue(n int) error {
+	a := s.appends[n]
 	if a.place.bytes == 0 {
 		return nil
 	}
-	seg := active(l)
-	r := rollRule(l, seg)
-	r.Bytes, r.MaxTimestamp, r.LastOffset = a.place.bytes, a.place.maxTS, int64(a.lastStaged(l))
+	seg := s.log.shelf.active()
+	r := s.rollRule(seg)
+	r.Bytes, r.MaxTimestamp, r.LastOffset = a.place.bytes, a.place.maxTS, int64(a.lastStaged(s))
 	if !seg.Full(&r) {
 		return nil
 	}
 	// The snapshot at the new base must not know what comes behind it.
-	l.producers.Rewind(a.place.undo)
-	l.producers.Commit()
-	err := roll(l, max(a.Base, l.End()))
-	for _, later := range l.staged[n:] {
-		later.place.undo = l.producers.Mark()
-		restage(l, later)
+	s.log.history.producers.Rewind(a.place.undo)
+	s.log.history.producers.Commit()
+	err := s.log.shelf.roll(max(a.Base, s.log.End()), &s.log.history)
+	for _, later := range s.appends[n:] {
+		later.place.undo = s.log.history.producers.Mark()
+		s.restage(later)
 	}
 	return err
 }
 
-func (a *Append) lastStaged(l *Log) Offset {
-	return Offset(l.items[a.place.first+a.place.count-1].last)
+func (a *Append) lastStaged(s *staging) Offset {
+	return Offset(s.items[a.place.first+a.place.count-1].last)
 }
 
 // restage puts an append that was already judged back into producer state.
-func restage(l *Log, a *Append) {
+func (s *staging) restage(a *Append) {
 	if a.place.bytes == 0 {
 		return
 	}
 	for rest := a.Batches; len(rest) > 0; {
 		b, next, err := batch.Next(rest)
 		if err == nil {
-			_, err = l.producers.Stage(b, producer.Trust)
+			_, err = s.log.history.producers.Stage(b, producer.Trust)
 		}
 		if err != nil {
 			panic("BUG: engine: a staged batch cannot be staged again: " + err.Error())
