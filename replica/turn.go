@@ -213,10 +213,12 @@ func (t *Turn) write() {
 
 // wait answers e if its acks ask for no more, else queues it.
 func (t *Turn) wait(e *entry) {
-	switch e.acks {
-	case AcksNone:
+	switch {
+	case e.acks == AcksNone,
+		e.acks == AcksLeader && e.need <= t.durable,
+		e.acks == AcksAll && e.need <= t.p.HighWatermark(): // a duplicate whose original was answered
 		t.answer(e, nil)
-	case AcksLeader:
+	case e.acks == AcksLeader:
 		t.local.add(e)
 	default:
 		t.quorum.add(e)

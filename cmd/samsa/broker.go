@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/samsa-broker/samsa/config"
@@ -100,13 +101,30 @@ func (b *broker) listen() ([]*netpoll.Listener, error) {
 	var all []*netpoll.Listener
 	for i := range b.conf.Listeners {
 		l := &b.conf.Listeners[i]
-		ln, err := netpoll.Listen(l.HostPort(), listenOptions(b.conf))
+		ln, err := b.listenOn(l.HostPort())
 		if err != nil {
 			return nil, fmt.Errorf("listeners=%s: %w", l, err)
 		}
 		all = append(all, ln)
 	}
 	return all, nil
+}
+
+// portWithin is how long a taken port is waited for: the kernel lets go of a
+// killed broker's ring, and of the listener in it, a moment after the process.
+const portWithin = 3 * time.Second
+
+func (b *broker) listenOn(addr string) (*netpoll.Listener, error) {
+	deadline := time.Now().Add(portWithin)
+	retry := time.NewTicker(20 * time.Millisecond)
+	defer retry.Stop()
+	for {
+		ln, err := netpoll.Listen(addr, listenOptions(b.conf))
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
+			return ln, err
+		}
+		<-retry.C
+	}
 }
 
 // openStorage opens the metadata store and the log directories, brings logs

@@ -226,6 +226,17 @@ func (b *Broker) Metric(name string) (float64, error) {
 	return 0, fmt.Errorf("no sample %q at %s/metrics", name, b.Admin)
 }
 
+// Stacks is what the broker's goroutines do now, for a failure's message.
+func (b *Broker) Stacks() string {
+	resp, err := http.Get("http://" + b.Admin + "/debug/pprof/goroutine?debug=2")
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body)
+	return string(text)
+}
+
 var build struct {
 	once sync.Once
 	path string

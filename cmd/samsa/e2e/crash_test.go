@@ -23,7 +23,7 @@ func TestKillUnderLoad(t *testing.T) {
 		before := load.Acked.Load()
 		Eventually(t, 30*time.Second, func() error {
 			if load.Acked.Load() < before+200 {
-				return fmt.Errorf("round %d: %d acknowledged since the restart", round, load.Acked.Load()-before)
+				return fmt.Errorf("round %d: %d acknowledged since the restart, %v\n%s", round, load.Acked.Load()-before, load.Err(), b.Stacks())
 			}
 			return nil
 		})

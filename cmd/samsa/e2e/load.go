@@ -351,6 +351,13 @@ func (l *Load) checkCommits() error {
 	return nil
 }
 
+// Err is the first thing that went wrong so far.
+func (l *Load) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failure
+}
+
 // Counts says how much the judge knows, for the test's log.
 func (l *Load) Counts() string {
 	l.mu.Lock()
