@@ -3,8 +3,10 @@
 package replica
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -299,4 +301,36 @@ func TestDeleteUnderLoad(t *testing.T) {
 	if part := w.append1(p, AcksAll, "new"); part.Err != nil || part.Base != 0 {
 		t.Fatalf("recreated: base %d, %v", part.Base, part.Err)
 	}
+}
+
+// A producer that did not hear an answer sends its batch again: the duplicate is
+// answered with the original's offsets, though nothing is written any more that
+// could wake it.
+func TestDuplicateIsAnswered(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	p := w.lead(0)
+	w.append1(p, AcksAll, "before")
+	for i, acks := range []int16{AcksAll, AcksAll, AcksLeader, AcksAll} {
+		part := w.appendBytes(p, acks, idempotentBatch(7, 0, "once"))
+		if part.Err != nil || part.Base != 1 {
+			t.Fatalf("try %d, acks %d: base %d, %v", i, acks, part.Base, part.Err)
+		}
+	}
+	if got := w.readAll(p, 0); len(got) != 2 {
+		t.Fatalf("the log holds %v", got)
+	}
+}
+
+// idempotentBatch is newBatch with a producer and a sequence.
+func idempotentBatch(producer uint64, sequence uint32, values ...string) []byte {
+	var vs [][]byte
+	for _, v := range values {
+		vs = append(vs, []byte(v))
+	}
+	b := newBatch(vs...)
+	binary.BigEndian.PutUint64(b[43:], producer)
+	binary.BigEndian.PutUint16(b[51:], 0)
+	binary.BigEndian.PutUint32(b[53:], sequence)
+	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
+	return b
 }
