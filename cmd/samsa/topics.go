@@ -79,7 +79,7 @@ func (f *topicsFlags) run(fn func(ctx context.Context, adm *kadm.Client, out io.
 func (f *topicsFlags) create() *cobra.Command {
 	cmd := &cobra.Command{Use: "create", Short: "Create a topic", Args: cobra.NoArgs}
 	cmd.Flags().StringVar(&f.topic, "topic", "", "name of the topic")
-	cmd.Flags().Int32Var(&f.partitions, "partitions", -1, "number of partitions; -1: the broker's num.partitions")
+	partitions := cmd.Flags().Int32("partitions", -1, "number of partitions; -1: the broker's num.partitions")
 	cmd.Flags().Int16Var(&f.replication, "replication-factor", -1, "replicas of each partition; -1: the broker's default")
 	cmd.Flags().StringArrayVar(&f.configs, "config", nil, "key=value, may be repeated")
 	cmd.Flags().BoolVar(&f.ifMissing, "if-not-exists", false, "succeed when the topic exists")
@@ -89,7 +89,7 @@ func (f *topicsFlags) create() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		resp, err := adm.CreateTopic(ctx, f.partitions, f.replication, configs, f.topic)
+		resp, err := adm.CreateTopic(ctx, *partitions, f.replication, configs, f.topic)
 		if err != nil && f.ifMissing && isCode(err, "TOPIC_ALREADY_EXISTS") {
 			return nil
 		}

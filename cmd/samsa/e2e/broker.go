@@ -44,6 +44,8 @@ type Options struct {
 	Props map[string]string // keys laid over the test's own
 	Env   []string          // added to the environment
 	Addr  string            // host:port to listen on; empty: a free one
+	File  string            // server.properties under the overrides; empty: none
+	Drop  []string          // keys of the test's own that are not set
 	Bin   string            // the binary; empty: Binary's
 }
 
@@ -87,7 +89,11 @@ func Launch(t testing.TB, o Options) (*Broker, error) {
 	if o.Bin == "" {
 		o.Bin = Binary(t)
 	}
-	b.cmd = exec.Command(o.Bin, append([]string{"start"}, b.overrides()...)...)
+	args := append([]string{"start"}, b.overrides()...)
+	if o.File != "" {
+		args = append(args, o.File)
+	}
+	b.cmd = exec.Command(o.Bin, args...)
 	b.cmd.Env = append(os.Environ(), o.Env...)
 	b.cmd.Stderr = b.log
 	out, err := b.cmd.StdoutPipe()
@@ -139,6 +145,9 @@ func (b *Broker) overrides() []string {
 	}
 	for key, value := range b.options.Props {
 		props[key] = value
+	}
+	for _, key := range b.options.Drop {
+		delete(props, key)
 	}
 	var args []string
 	for key, value := range props {

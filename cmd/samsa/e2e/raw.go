@@ -78,6 +78,9 @@ func (r *Raw) Receive(req kmsg.Request) (kmsg.Response, error) {
 	return resp, resp.ReadFrom(r.body[skip:])
 }
 
+// correlation is the correlation id of the reply that was received last.
+func (r *Raw) correlation() int32 { return int32(binary.BigEndian.Uint32(r.body)) }
+
 // Batch is one uncompressed v2 record batch with a producer's sequence.
 func Batch(producer int64, epoch int16, sequence int32, values ...string) []byte {
 	var records []byte

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// stuckReader asks for many megabytes and reads none of them.
+func stuckReader(t *testing.T, b *Broker) *Raw {
+	t.Helper()
+	CreateTopic(t, b.Addr, "heavy", 1, nil)
+	value := strings.Repeat("h", 900_000)
+	Produce(t, b.Addr, "heavy", 0, []string{value, value, value, value, value, value, value, value}, kgo.ProducerBatchCompression(kgo.NoCompression()))
+	r := Dial(t, b.Addr)
+	for range 40 {
+		if err := r.Send(FetchRequest("heavy", 0, 0, 50<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
+// A peer that does not read its replies holds up nobody and costs no memory;
+// when it reads at last, all replies are there, in order and whole.
+func TestSlowReader(t *testing.T) {
+	b := Start(t, Options{})
+	before := resident(t, b.PID())
+	stuck := stuckReader(t, b)
+	CreateTopic(t, b.Addr, "beside", 1, nil)
+	for i := range 20 {
+		Produce(t, b.Addr, "beside", 0, []string{fmt.Sprint("served ", i)})
+	}
+	if grown := resident(t, b.PID()) - before; grown > 64<<20 && !raceEnabled {
+		t.Errorf("40 unread replies of 7 MB grew the broker by %d MiB", grown>>20)
+	}
+	for i := range 40 {
+		resp, err := stuck.Receive(FetchRequest("heavy", 0, 0, 50<<20))
+		if err != nil {
+			t.Fatalf("reply %d: %v", i, err)
+		}
+		if n := len(resp.(*kmsg.FetchResponse).Topics[0].Partitions[0].RecordBatches); n < 7_000_000 {
+			t.Fatalf("reply %d has %d bytes of records", i, n)
+		}
+	}
+}
+
+// A Produce with acks=0 is never answered: the next reply belongs to the next
+// request. One that fails closes its connection, as Kafka does.
+func TestAcksZeroIsSilent(t *testing.T) {
+	b := Start(t, Options{})
+	CreateTopic(t, b.Addr, "silent", 1, nil)
+	r := Dial(t, b.Addr)
+	for range 10 {
+		req := ProduceRequest("silent", 0, Batch(-1, -1, -1, "unanswered"))
+		req.Acks = 0
+		if err := r.Send(req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resp, err := r.Call(kmsg.NewPtrApiVersionsRequest())
+	if err != nil || len(resp.(*kmsg.ApiVersionsResponse).ApiKeys) < 20 || r.correlation() != 11 {
+		t.Fatalf("reply %d: %+v %v", r.correlation(), resp, err)
+	}
+	Eventually(t, 10*time.Second, func() error {
+		if n := len(ReadAll(t, b.Addr, "silent")[0]); n != 10 {
+			return fmt.Errorf("%d of 10 records", n)
+		}
+		return nil
+	})
+	bad := ProduceRequest("silent", 9, Batch(-1, -1, -1, "nowhere"))
+	bad.Acks = 0
+	if err := r.Send(bad); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, r.conn, 10*time.Second)
+}
+
+// Requests that were sent at once are answered in their order, whatever they are.
+func TestPipelinedRepliesKeepTheirOrder(t *testing.T) {
+	b := Start(t, Options{})
+	CreateTopic(t, b.Addr, "pipe", 1, nil)
+	r := Dial(t, b.Addr)
+	var sent []kmsg.Request
+	for i := range 60 {
+		fetch := FetchRequest("pipe", 0, 0, 1<<20)
+		fetch.MinBytes = 0
+		describe := kmsg.NewPtrDescribeClusterRequest()
+		for _, req := range []kmsg.Request{ProduceRequest("pipe", 0, Batch(-1, -1, -1, fmt.Sprint(i))), fetch, describe} {
+			if err := r.Send(req); err != nil {
+				t.Fatal(err)
+			}
+			sent = append(sent, req)
+		}
+	}
+	for i, req := range sent {
+		resp, err := r.Receive(req)
+		if err != nil || r.correlation() != int32(i+1) {
+			t.Fatalf("reply %d has correlation id %d, %v", i+1, r.correlation(), err)
+		}
+		switch resp := resp.(type) {
+		case *kmsg.ProduceResponse:
+			if p := resp.Topics[0].Partitions[0]; p.ErrorCode != 0 || p.BaseOffset != int64(i/3) {
+				t.Fatalf("request %d stands at %d, error %d", i, p.BaseOffset, p.ErrorCode)
+			}
+		case *kmsg.FetchResponse:
+			if p := resp.Topics[0].Partitions[0]; p.HighWatermark <= int64(i/3) {
+				t.Fatalf("the fetch after produce %d sees %d records", i/3, p.HighWatermark)
+			}
+		}
+	}
+}
+
+// closed waits until the broker has closed a connection.
+func closed(t *testing.T, conn net.Conn, within time.Duration) {
+	t.Helper()
+	_ = conn.SetReadDeadline(time.Now().Add(within))
+	_, err := io.Copy(io.Discard, conn)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("still open after %v", within)
+	}
+	if err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatal(err)
+	}
+}
+
+// connections.max.idle.ms closes who says nothing, and spares who polls.
+func TestIdleConnectionsAreClosed(t *testing.T) {
+	b := Start(t, Options{Props: map[string]string{"connections.max.idle.ms": "1000"}})
+	CreateTopic(t, b.Addr, "idle", 1, nil)
+	idle, busy := Dial(t, b.Addr), Dial(t, b.Addr)
+	if _, err := idle.Call(kmsg.NewPtrApiVersionsRequest()); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan error, 1)
+	go func() {
+		for range 8 { // long polls of 500 ms each
+			if _, err := busy.Call(FetchRequest("idle", 0, 0, 1<<20)); err != nil {
+				stop <- err
+				return
+			}
+		}
+		stop <- nil
+	}()
+	closed(t, idle.conn, 20*time.Second)
+	if err := <-stop; err != nil {
+		t.Errorf("a polling connection was closed: %v", err)
+	}
+}
+
+// max.connections.per.ip, with an exception for one address, and max.connections.
+func TestConnectionLimits(t *testing.T) {
+	answers := func(addr string) (*Raw, bool) {
+		r := Dial(t, addr)
+		_, err := r.Call(kmsg.NewPtrApiVersionsRequest())
+		return r, err == nil
+	}
+	for name, c := range map[string]struct {
+		props map[string]string
+		limit int
+	}{
+		"per address": {map[string]string{"max.connections.per.ip": "3"}, 3},
+		"exception":   {map[string]string{"max.connections.per.ip": "1", "max.connections.per.ip.overrides": "10.0.0.1:7,127.0.0.1:4"}, 4},
+		"only others": {map[string]string{"max.connections.per.ip": "0", "max.connections.per.ip.overrides": "localhost:2"}, 2},
+		"altogether":  {map[string]string{"max.connections": "5"}, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := Start(t, Options{Props: c.props})
+			var first *Raw
+			for i := range c.limit {
+				r, ok := answers(b.Addr)
+				if !ok {
+					t.Fatalf("connection %d of %d is refused:\n%s", i+1, c.limit, b.Log())
+				}
+				first = r
+			}
+			if _, ok := answers(b.Addr); ok {
+				t.Fatalf("connection %d is served", c.limit+1)
+			}
+			_ = first.conn.Close()
+			Eventually(t, 10*time.Second, func() error {
+				if _, ok := answers(b.Addr); !ok {
+					return errors.New("no place is free after one left")
+				}
+				return nil
+			})
+		})
+	}
+}
