@@ -4,8 +4,6 @@ package segment
 
 import (
 	"encoding/binary"
-	"errors"
-	"io"
 	"math"
 	"time"
 )
@@ -20,15 +18,15 @@ func (s *Segment) Ready(now time.Time) (end int64, err error) {
 	if err := s.Load(); err != nil {
 		return 0, err
 	}
-	s.mu.Lock()
+	s.file.mu.Lock()
 	s.live.Store(true)
-	s.mu.Unlock()
+	s.file.mu.Unlock()
 	h, err := s.Pin()
 	if err != nil {
 		return 0, err
 	}
 	defer h.Unpin()
-	end = s.base
+	end = s.at.base
 	size := s.size.Load()
 	s.createdMs = now.UnixMilli()
 	if size > 0 {
@@ -41,37 +39,16 @@ func (s *Segment) Ready(now time.Time) (end int64, err error) {
 		s.firstTS = first.MaxTimestamp
 		var e [indexEntry]byte
 		pos := int64(0)
-		if ok, err := s.offsets.floor(s, IndexSuffix, math.MaxUint32, e[:], nil); err != nil {
+		if ok, err := s.index.offsets.floor(math.MaxUint32, e[:], nil); err != nil {
 			return 0, err
 		} else if ok {
 			pos = int64(binary.BigEndian.Uint32(e[4:]))
 		}
-		if end, err = scanTail(s, sc, pos, size); err != nil {
+		if end, err = s.index.scanTail(sc, pos, size); err != nil {
 			return 0, err
 		}
 	}
 	s.ready = true
-	return end, nil
-}
-
-// scanTail walks from the batch of the last index entry to the end.
-func scanTail(s *Segment, sc *Scanner, pos, size int64) (end int64, err error) {
-	sc.pos, sc.end, end = pos, size, s.base
-	for {
-		h, err := sc.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return 0, err
-		}
-		if h.MaxTimestamp > s.maxTS.Load() {
-			s.maxTS.Store(h.MaxTimestamp)
-			s.maxTSOffset = h.Last
-		}
-		end = h.Last + 1
-	}
-	s.since = size - pos
 	return end, nil
 }
 
@@ -102,19 +79,19 @@ func (s *Segment) Full(r *Roll) bool {
 			return true
 		}
 	}
-	return int64(s.offsets.count()) >= r.IndexBytes/indexEntry ||
-		int64(s.times.count()) >= r.IndexBytes/timeIndexEntry-1 ||
+	return int64(s.index.offsets.count()) >= r.IndexBytes/indexEntry ||
+		int64(s.index.times.count()) >= r.IndexBytes/timeIndexEntry-1 ||
 		!s.InRange(r.LastOffset)
 }
 
 // WriteAt appends bufs behind the batches that stand and at more bytes. It
 // tells how many bytes went in; they do not stand until Stand.
 func (s *Segment) WriteAt(bufs [][]byte, at int64) (int, error) {
-	h, err := pinDirty(s)
+	h, err := s.file.pinDirty()
 	if err != nil {
 		return 0, err
 	}
-	touch(s)
+	s.changes.touch()
 	n, err := h.file.WritevAt(bufs, s.size.Load()+at)
 	h.Unpin()
 	return n, err
@@ -122,7 +99,7 @@ func (s *Segment) WriteAt(bufs [][]byte, at int64) (int, error) {
 
 // Cut removes bytes that were written but do not stand.
 func (s *Segment) Cut() error {
-	h, err := pinDirty(s)
+	h, err := s.file.pinDirty()
 	if err != nil {
 		return err
 	}
@@ -137,7 +114,7 @@ func (s *Segment) Stand(base, last, maxTS int64, size int) error {
 	if pos == 0 {
 		s.firstTS = maxTS
 	}
-	if err := indexBatch(s, last, maxTS, pos, int64(size)); err != nil {
+	if err := s.index.add(last, maxTS, pos, int64(size)); err != nil { // WriteAt has touched
 		return err
 	}
 	r := s.recent.Load()
@@ -156,5 +133,9 @@ func (s *Segment) Seal() error {
 	if !s.ready || s.size.Load() == 0 {
 		return nil
 	}
-	return indexTime(s)
+	news, err := s.index.addTime()
+	if news {
+		s.changes.touch()
+	}
+	return err
 }

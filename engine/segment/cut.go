@@ -3,10 +3,8 @@
 package segment
 
 import (
-	"encoding/binary"
 	"errors"
 	"io/fs"
-	"math"
 	"time"
 )
 
@@ -28,7 +26,7 @@ func (s *Segment) TruncateTo(end int64, now time.Time, publish func(next *Segmen
 		size = place.Pos
 		end = min(end, place.Base)
 	}
-	kept, err := entriesBelow(s, end, size)
+	kept, err := s.index.below(end, size)
 	if err != nil {
 		return err
 	}
@@ -37,10 +35,10 @@ func (s *Segment) TruncateTo(end int64, now time.Time, publish func(next *Segmen
 	}
 	next := successor(s, size, kept)
 	publish(next, end)
-	if h := retire(s); h != nil {
+	if h := s.file.retire(); h != nil {
 		h.Unpin()
 	}
-	h, err := pinDirty(next)
+	h, err := next.file.pinDirty()
 	if err != nil {
 		return err
 	}
@@ -48,70 +46,34 @@ func (s *Segment) TruncateTo(end int64, now time.Time, publish func(next *Segmen
 	if err := h.file.Truncate(size); err != nil {
 		return err
 	}
-	if err := next.offsets.reset(next, IndexSuffix, kept.offsets); err != nil {
+	if err := next.index.offsets.reset(kept.offsets); err != nil {
 		return err
 	}
-	if err := next.times.reset(next, TimeIndexSuffix, kept.times); err != nil {
+	if err := next.index.times.reset(kept.times); err != nil {
 		return err
 	}
 	_, err = next.Ready(now)
 	return err
 }
 
-// keptEntries is what of the indexes outlives a truncation.
-type keptEntries struct {
-	offsets, times     int
-	lastTS, lastOffset int64 // of the last time entry
-}
-
-// entriesBelow brings all index entries to their files and counts those that
-// speak of batches before end, which stand below size.
-func entriesBelow(s *Segment, end, size int64) (k keptEntries, err error) {
-	for i, suffix := range [...]string{IndexSuffix, TimeIndexSuffix} {
-		t := [...]*table{&s.offsets, &s.times}[i]
-		if err := t.spillTail(s, suffix, t.tail.Load()); err != nil {
-			return k, err
-		}
-	}
-	rel := min(end-1-s.base, math.MaxInt32)
-	b, err := s.offsets.all(s, IndexSuffix)
-	if err != nil {
-		return k, err
-	}
-	k.offsets = saneEntries(&s.offsets, b, rel, size)
-	if b, err = s.times.all(s, TimeIndexSuffix); err != nil {
-		return k, err
-	}
-	k.lastTS, k.lastOffset = -1, s.base
-	for ; (k.times+1)*timeIndexEntry <= len(b); k.times++ {
-		e := b[k.times*timeIndexEntry:]
-		at := int64(binary.BigEndian.Uint32(e[8:]))
-		if at > rel {
-			break
-		}
-		k.lastTS, k.lastOffset = s.times.key(e), s.base+at
-	}
-	return k, nil
-}
-
 // successor shares the files of s, as they will be when cut to size.
 func successor(s *Segment, size int64, k keptEntries) *Segment {
-	next := Existing(s.env, s.base, size, s.hasTxns.Load())
-	if h := s.handle.Load(); h != nil && h.pin() {
-		next.handle.Store(h)
-		next.limit.opened(next)
+	next := Existing(s.at.env, s.at.base, size, s.txns.exists.Load())
+	if h := s.file.handle.Load(); h != nil && h.pin() {
+		next.file.handle.Store(h)
+		next.file.limit.opened(&next.file)
 	}
-	next.offsets.file, s.offsets.file = s.offsets.file, nil
-	next.times.file, s.times.file = s.times.file, nil
-	next.offsets.tail.Store(&tail{first: k.offsets})
-	next.times.tail.Store(&tail{first: k.times})
-	next.lastTimeTS, next.maxTSOffset = k.lastTS, k.lastOffset
-	next.maxTS.Store(k.lastTS)
+	next.index.offsets.file, s.index.offsets.file = s.index.offsets.file, nil
+	next.index.times.file, s.index.times.file = s.index.times.file, nil
+	next.index.offsets.tail.Store(&tail{first: k.offsets})
+	next.index.times.tail.Store(&tail{first: k.times})
+	next.index.lastTimeTS, next.index.maxTSOffset = k.lastTS, k.lastOffset
+	next.index.maxTS.Store(k.lastTS)
 	next.loaded.Store(true)
-	next.txnFile, s.txnFile = s.txnFile, nil
-	next.txns.Store(s.txns.Load())
-	next.createdMs, next.writes = s.createdMs, s.writes
-	touch(next)
+	next.txns.file, s.txns.file = s.txns.file, nil
+	next.txns.list.Store(s.txns.list.Load())
+	next.createdMs, next.changes.count = s.createdMs, s.changes.count
+	next.changes.touch()
 	return next
 }
 
@@ -120,8 +82,8 @@ func successor(s *Segment, size int64, k keptEntries) *Segment {
 func (s *Segment) Delete() error {
 	s.Close()
 	for _, suffix := range fileSuffixes {
-		name := pathOf(s, suffix)
-		if err := s.fs.Rename(name, name+DeletedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		name := s.at.path(suffix)
+		if err := s.at.env.FS.Rename(name, name+DeletedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -130,9 +92,9 @@ func (s *Segment) Delete() error {
 
 // Remove removes the files that Delete renamed.
 func Remove(env *Env, base int64) error {
-	s := Segment{base: base, env: env, fs: env.FS}
+	at := location{env: env, base: base}
 	for _, suffix := range fileSuffixes {
-		if err := env.FS.Remove(pathOf(&s, suffix) + DeletedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := env.FS.Remove(at.path(suffix) + DeletedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

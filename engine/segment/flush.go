@@ -20,6 +20,7 @@ type Flush struct {
 }
 
 type tableFlush struct {
+	table *table
 	tail  *tail
 	n     int64
 	spill int
@@ -27,21 +28,21 @@ type tableFlush struct {
 }
 
 // Unsynced tells whether there is anything to flush. The owner's.
-func (s *Segment) Unsynced() bool { return s.unsynced }
+func (s *Segment) Unsynced() bool { return s.changes.unsynced }
 
 // StartFlush takes note of what must be on disk. The owner's.
 func (s *Segment) StartFlush() (*Flush, error) {
-	h, err := pinDirty(s)
+	h, err := s.file.pinDirty()
 	if err != nil {
 		return nil, err
 	}
-	f := &Flush{s: s, handle: h, writes: s.writes, txn: s.txnFile}
-	if p := s.txns.Load(); p != nil && s.unsynced && s.hasTxns.Load() {
+	f := &Flush{s: s, handle: h, writes: s.changes.count, txn: s.txns.file}
+	if p := s.txns.list.Load(); p != nil && s.changes.unsynced && s.txns.exists.Load() {
 		f.txns = *p
 	}
-	for i, t := range [...]*table{&s.offsets, &s.times} {
+	for i, t := range [...]*table{&s.index.offsets, &s.index.times} {
 		if tl := t.tail.Load(); tl != nil {
-			f.tables[i] = tableFlush{tail: tl, n: tl.n.Load(), spill: t.spill, file: t.file}
+			f.tables[i] = tableFlush{table: t, tail: tl, n: tl.n.Load(), spill: t.spill, file: t.file}
 		}
 	}
 	return f, nil
@@ -50,17 +51,14 @@ func (s *Segment) StartFlush() (*Flush, error) {
 // Run syncs, unless the segment is gone. On any goroutine, beside the owner's
 // appends, but not beside a truncation or deletion.
 func (f *Flush) Run() error {
-	f.s.mu.Lock()
-	gone := f.s.gone
-	f.s.mu.Unlock()
-	if gone {
+	if f.s.Gone() {
 		return nil
 	}
 	if err := Sync(f.handle.file); err != nil {
 		return err
 	}
-	for i, suffix := range [...]string{IndexSuffix, TimeIndexSuffix} {
-		if err := f.tables[i].run(f.s, suffix, [...]int{indexEntry, timeIndexEntry}[i]); err != nil {
+	for i := range f.tables {
+		if err := f.tables[i].run(); err != nil {
 			return err
 		}
 	}
@@ -75,7 +73,7 @@ func (f *Flush) runTxns() error {
 		if len(f.txns) == 0 {
 			return nil
 		}
-		opened, err := f.s.fs.OpenFile(pathOf(f.s, TxnIndexSuffix), os.O_RDWR|os.O_CREATE, 0o644)
+		opened, err := f.s.at.open(TxnIndexSuffix, os.O_RDWR|os.O_CREATE)
 		if err != nil {
 			return err
 		}
@@ -88,13 +86,13 @@ func (f *Flush) runTxns() error {
 	return Sync(file)
 }
 
-func (t *tableFlush) run(s *Segment, suffix string, entry int) error {
+func (t *tableFlush) run() error {
 	if t.tail == nil || t.file == nil && t.n == 0 {
 		return nil
 	}
 	file := t.file
 	if file == nil {
-		opened, err := s.fs.OpenFile(pathOf(s, suffix), os.O_RDWR|os.O_CREATE, 0o644)
+		opened, err := t.table.at.open(t.table.suffix, os.O_RDWR|os.O_CREATE)
 		if err != nil {
 			return err
 		}
@@ -102,6 +100,7 @@ func (t *tableFlush) run(s *Segment, suffix string, entry int) error {
 		file = opened
 	}
 	if t.n > 0 {
+		entry := t.table.entry
 		if _, err := file.WriteAt(t.tail.buf[:int(t.n)*entry], int64(t.tail.first)*int64(entry)); err != nil {
 			return err
 		}
@@ -116,34 +115,30 @@ func (s *Segment) FlushDone(f *Flush, ok bool) {
 	if !ok {
 		return
 	}
-	for i, t := range [...]*table{&s.offsets, &s.times} {
+	for i, t := range [...]*table{&s.index.offsets, &s.index.times} {
 		if f.tables[i].file != nil && t.file == f.tables[i].file && t.spill == f.tables[i].spill {
 			t.close()
 		}
 	}
-	if s.writes != f.writes {
+	if s.changes.count != f.writes {
 		return
 	}
-	s.unsynced = false
-	if s.txnFile != nil && s.txnFile == f.txn {
-		_ = s.txnFile.Close() // synced
-		s.txnFile = nil
+	s.changes.unsynced = false
+	if s.txns.file == f.txn {
+		s.txns.close()
 	}
-	s.mu.Lock()
+	s.file.mu.Lock()
 	f.handle.dirty = false
-	s.mu.Unlock()
+	s.file.mu.Unlock()
 }
 
 // Close gives the segment's own pin and files back. What was not flushed may
 // be lost. The owner's.
 func (s *Segment) Close() {
-	if h := retire(s); h != nil {
+	if h := s.file.retire(); h != nil {
 		h.Unpin()
 	}
-	s.offsets.close()
-	s.times.close()
-	if s.txnFile != nil {
-		_ = s.txnFile.Close() // the caller flushed, or gives the bytes up
-		s.txnFile = nil
-	}
+	s.index.offsets.close()
+	s.index.times.close()
+	s.txns.close()
 }

@@ -16,7 +16,7 @@ type Handle struct {
 	file  vfs.File
 	pins  atomic.Int64
 	used  atomic.Bool // since the last look of CloseIdle
-	dirty bool        // under Segment.mu: bytes were written that no Sync covered
+	dirty bool        // under logFile.mu: bytes were written that no Sync covered
 }
 
 // File is the open file. Only while pinned.
@@ -44,86 +44,103 @@ func (h *Handle) Unpin() {
 	}
 }
 
-// Pin opens the .log if need be and keeps it open until Unpin. ErrGone once
-// the segment is deleted. For any goroutine.
-func (s *Segment) Pin() (*Handle, error) {
-	if h := s.handle.Load(); h != nil && h.pin() {
+// logFile is the .log of a segment, open when need be.
+type logFile struct {
+	at     *location
+	limit  *Descriptors
+	handle atomic.Pointer[Handle]
+	window atomic.Pointer[window] // what was read last of the offset index; it goes with the descriptor
+
+	mu   sync.Mutex // guards opening and going, and the loading of the segment's indexes
+	gone bool
+}
+
+// pin opens the file if need be and keeps it open until Unpin. ErrGone once the
+// segment is deleted. For any goroutine.
+func (l *logFile) pin() (*Handle, error) {
+	if h := l.handle.Load(); h != nil && h.pin() {
 		return h, nil
 	}
-	s.mu.Lock()
-	h, opened, err := pinLocked(s)
-	s.mu.Unlock()
+	l.mu.Lock()
+	h, opened, err := l.pinLocked()
+	l.mu.Unlock()
 	if opened {
-		s.limit.opened(s)
+		l.limit.opened(l)
 	}
 	return h, err
 }
 
-func pinLocked(s *Segment) (h *Handle, opened bool, err error) {
-	if s.gone {
+func (l *logFile) pinLocked() (h *Handle, opened bool, err error) {
+	if l.gone {
 		return nil, false, ErrGone
 	}
-	if h := s.handle.Load(); h != nil && h.pin() {
+	if h := l.handle.Load(); h != nil && h.pin() {
 		return h, false, nil
 	}
-	file, err := s.fs.OpenFile(pathOf(s, LogSuffix), os.O_RDWR|os.O_CREATE, 0o644)
+	file, err := l.at.open(LogSuffix, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, false, err
 	}
 	h = &Handle{file: file}
 	h.pins.Store(2)
 	h.used.Store(true)
-	s.handle.Store(h)
+	l.handle.Store(h)
 	return h, true, nil
 }
 
 // pinDirty pins for writing: the descriptor cannot be closed as idle before a
 // Sync through it succeeded.
-func pinDirty(s *Segment) (*Handle, error) {
-	s.mu.Lock()
-	h, opened, err := pinLocked(s)
+func (l *logFile) pinDirty() (*Handle, error) {
+	l.mu.Lock()
+	h, opened, err := l.pinLocked()
 	if err == nil {
 		h.dirty = true
 	}
-	s.mu.Unlock()
+	l.mu.Unlock()
 	if opened {
-		s.limit.opened(s)
+		l.limit.opened(l)
 	}
 	return h, err
 }
+
+// closeIdle closes the descriptor if it was not used since the last call, and
+// says whether it is closed. Holds mu.
+func (l *logFile) closeIdle() bool {
+	h := l.handle.Load()
+	if h == nil || h.dirty || h.used.Swap(false) {
+		return h == nil
+	}
+	l.handle.Store(nil)
+	l.window.Store(nil)
+	l.limit.closed()
+	h.Unpin()
+	return true
+}
+
+// retire makes pin fail from now on and takes the segment's own pin away.
+func (l *logFile) retire() *Handle {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gone = true
+	h := l.handle.Load()
+	l.handle.Store(nil)
+	if h != nil {
+		l.limit.closed()
+	}
+	return h
+}
+
+// Pin opens the .log if need be and keeps it open until Unpin. ErrGone once
+// the segment is deleted. For any goroutine.
+func (s *Segment) Pin() (*Handle, error) { return s.file.pin() }
 
 // CloseIdle closes the descriptor if nobody used it since the last call and
 // nothing unsynced was written through it. It also forgets what was read from
 // the indexes. For any goroutine.
 func (s *Segment) CloseIdle() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	closeIdleLocked(s)
-}
-
-func closeIdleLocked(s *Segment) bool {
-	h := s.handle.Load()
-	if h == nil || h.dirty || h.used.Swap(false) {
-		return h == nil
-	}
-	s.handle.Store(nil)
-	s.window.Store(nil)
-	s.limit.closed()
-	h.Unpin()
-	return true
-}
-
-// retire makes Pin fail from now on and takes the segment's own pin away.
-func retire(s *Segment) *Handle {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.gone = true
-	h := s.handle.Load()
-	s.handle.Store(nil)
-	if h != nil {
-		s.limit.closed()
-	}
-	return h
+	s.file.mu.Lock()
+	defer s.file.mu.Unlock()
+	s.file.closeIdle()
 }
 
 // Descriptors limits how many .log files the segments that share it keep open
@@ -133,7 +150,7 @@ type Descriptors struct {
 	limit int
 	open  atomic.Int64
 	mu    sync.Mutex
-	hand  []*Segment // a clock: who was opened, oldest first
+	hand  []*logFile // a clock: who was opened, oldest first
 }
 
 // NewDescriptors returns a limit.
@@ -153,24 +170,24 @@ func (d *Descriptors) closed() {
 	}
 }
 
-// opened counts s and closes what is idle while there are too many. Each
-// segment gets a second chance, so one round looks at each at most twice.
-func (d *Descriptors) opened(s *Segment) {
+// opened counts l and closes what is idle while there are too many. Each
+// file gets a second chance, so one round looks at each at most twice.
+func (d *Descriptors) opened(l *logFile) {
 	if d == nil {
 		return
 	}
 	d.open.Add(1)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.hand = append(d.hand, s)
+	d.hand = append(d.hand, l)
 	for looks := 2 * len(d.hand); looks > 0 && d.open.Load() > int64(d.limit); looks-- {
 		oldest := d.hand[0]
 		d.hand = d.hand[1:]
-		if oldest == s || !oldest.mu.TryLock() { // never wait for another segment here
+		if oldest == l || !oldest.mu.TryLock() { // never wait for another file here
 			d.hand = append(d.hand, oldest)
 			continue
 		}
-		closed := closeIdleLocked(oldest)
+		closed := oldest.closeIdle()
 		oldest.mu.Unlock()
 		if !closed {
 			d.hand = append(d.hand, oldest)

@@ -75,11 +75,11 @@ func (s *Segment) Upper(limit int64) (int64, error) {
 // leads astray is made anew, or passed by where that cannot be.
 func seek(s *Segment, sc *Scanner, offset int64) (Head, bool, error) {
 	var e [indexEntry]byte
-	ok, err := s.offsets.floor(s, IndexSuffix, clampRelative(offset-s.base), e[:], &s.window)
+	ok, err := s.index.offsets.floor(clampRelative(offset-s.at.base), e[:], &s.file.window)
 	if err == nil && ok {
-		entry := s.base + int64(binary.BigEndian.Uint32(e[:]))
+		entry := s.at.base + int64(binary.BigEndian.Uint32(e[:]))
 		sc.pos = int64(binary.BigEndian.Uint32(e[4:]))
-		head, found, serr := walkTo(s, sc, offset, entry)
+		head, found, serr := sc.walkTo(offset, entry, s.at.base)
 		if serr == nil {
 			return head, found, nil
 		}
@@ -94,24 +94,25 @@ func seek(s *Segment, sc *Scanner, offset int64) (Head, bool, error) {
 		}
 	}
 	sc.pos = 0
-	return walkTo(s, sc, offset, math.MaxInt64)
+	return sc.walkTo(offset, math.MaxInt64, s.at.base)
 }
 
 // clampRelative keeps a relative offset within what an entry can say.
 func clampRelative(rel int64) int64 { return min(max(rel, -1), math.MaxUint32) }
 
 // walkTo walks to the first batch that ends at offset or later. The batch
-// where it begins must not begin beyond entry, the offset its index entry has.
-func walkTo(s *Segment, sc *Scanner, offset, entry int64) (Head, bool, error) {
+// where it begins must not begin beyond entry, the offset its index entry has,
+// and none before first.
+func (s *Scanner) walkTo(offset, entry, first int64) (Head, bool, error) {
 	for {
-		h, err := sc.Next()
+		h, err := s.Next()
 		if errors.Is(err, io.EOF) {
 			return Head{}, false, nil
 		}
 		if err != nil {
 			return Head{}, false, err
 		}
-		if h.Base > entry || h.Base < s.base {
+		if h.Base > entry || h.Base < first {
 			return Head{}, false, corrupt("index names %d for position %d where %d stands", entry, h.Pos, h.Base)
 		}
 		if h.Last >= offset {
@@ -123,9 +124,9 @@ func walkTo(s *Segment, sc *Scanner, offset, entry int64) (Head, bool, error) {
 
 // rebuildIdle makes the indexes anew unless the owner is appending.
 func rebuildIdle(s *Segment, why error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.gone {
+	s.file.mu.Lock()
+	defer s.file.mu.Unlock()
+	if s.file.gone {
 		return ErrGone
 	}
 	if s.live.Load() {
@@ -142,13 +143,13 @@ func (s *Segment) SeekTime(ts int64) (sc *Scanner, done func(), err error) {
 		return nil, nil, err
 	}
 	var e [timeIndexEntry]byte
-	from := s.base
-	ok, err := s.times.floor(s, TimeIndexSuffix, ts, e[:], nil)
+	from := s.at.base
+	ok, err := s.index.times.floor(ts, e[:], nil)
 	if err != nil && !errors.Is(err, errInsane) {
 		return nil, nil, err
 	}
 	if ok && err == nil {
-		from = s.base + int64(binary.BigEndian.Uint32(e[8:]))
+		from = s.at.base + int64(binary.BigEndian.Uint32(e[8:]))
 	}
 	h, err := s.Pin()
 	if err != nil {

@@ -28,7 +28,7 @@ type Recovered struct {
 // ErrCorrupt cuts there, any other stops. The owner's; nobody else may use the
 // segment yet.
 func (s *Segment) Recover(point int64, each func(h *Head, whole func() (r []byte, err error)) error) (Recovered, error) {
-	h, err := pinDirty(s)
+	h, err := s.file.pinDirty()
 	if err != nil {
 		return Recovered{}, err
 	}
@@ -40,19 +40,20 @@ func (s *Segment) Recover(point int64, each func(h *Head, whole func() (r []byte
 	s.size.Store(size)
 	s.live.Store(true)
 	sc := NewScanner(h.file, 0, size)
-	from, err := resume(s, sc, point, size)
+	rec := recovering{s: s, sc: sc, each: each, previous: s.at.base - 1}
+	from, err := rec.resume(point, size)
 	if err != nil {
 		return Recovered{}, err
 	}
 	s.loaded.Store(true)
 	sc.pos, sc.end = from, size
-	r := Recovered{End: s.base}
+	r := Recovered{End: s.at.base}
 	valid := from
-	previous := s.base - 1
+	rec.from = from
 	for {
 		head, err := sc.Next()
 		if err == nil {
-			err = accept(s, sc, &head, previous, from, each)
+			err = rec.accept(&head)
 		}
 		if errors.Is(err, io.EOF) && sc.pos == size {
 			break
@@ -64,58 +65,66 @@ func (s *Segment) Recover(point int64, each func(h *Head, whole func() (r []byte
 		if err != nil {
 			return r, err
 		}
-		previous, r.End = head.Last, head.Last+1
+		rec.previous, r.End = head.Last, head.Last+1
 		valid = head.Pos + head.Size
 	}
 	r.BytesRead, r.Truncated = sc.BytesRead, size-valid
 	s.size.Store(valid)
-	s.ready, s.unsynced = true, true
-	touch(s)
+	s.ready, s.changes.unsynced = true, true
+	s.changes.touch()
 	if r.Truncated > 0 {
 		if err := h.file.Truncate(valid); err != nil {
 			return r, err
 		}
 	}
-	return r, indexTime(s)
+	_, err = s.index.addTime()
+	return r, err
 }
 
-func accept(s *Segment, sc *Scanner, h *Head, previous, from int64, each func(h *Head, whole func() ([]byte, error)) error) error {
-	if h.Base <= previous || !s.InRange(h.Last) {
-		return corrupt("offset %d after %d in the segment at %d", h.Base, previous, s.base)
+// recovering is a Recover under way.
+type recovering struct {
+	s        *Segment
+	sc       *Scanner
+	each     func(h *Head, whole func() ([]byte, error)) error
+	from     int64 // position where checking begins
+	previous int64 // last offset of the last good batch
+}
+
+// accept judges a batch and takes it into the indexes.
+func (r *recovering) accept(h *Head) error {
+	s := r.s
+	if h.Base <= r.previous || !s.InRange(h.Last) {
+		return corrupt("offset %d after %d in the segment at %d", h.Base, r.previous, s.at.base)
 	}
-	if err := sc.Verify(h); err != nil {
+	if err := r.sc.Verify(h); err != nil {
 		return err
 	}
-	if each != nil {
-		if err := each(h, func() ([]byte, error) { return sc.Whole(h) }); err != nil {
+	if r.each != nil {
+		if err := r.each(h, func() ([]byte, error) { return r.sc.Whole(h) }); err != nil {
 			return err
 		}
 	}
 	if h.Pos == 0 {
 		s.firstTS = h.MaxTimestamp
 	}
-	if h.Pos == from && from > 0 { // its entry is the last one kept
-		s.since = h.Size
+	if h.Pos == r.from && r.from > 0 { // its entry is the last one kept
+		s.index.since = h.Size
 		return nil
 	}
-	return indexBatch(s, h.Last, h.MaxTimestamp, h.Pos, h.Size)
+	return s.index.add(h.Last, h.MaxTimestamp, h.Pos, h.Size)
 }
 
 // resume decides where checking begins: at the batch of the last index entry
 // below point, if both indexes are sane up to it, else at the start. What the
 // indexes hold beyond is dropped.
-func resume(s *Segment, sc *Scanner, point, size int64) (from int64, err error) {
-	if point > s.base {
-		if from, err = resumeAt(s, sc, point, size); err == nil && from > 0 {
+func (r *recovering) resume(point, size int64) (from int64, err error) {
+	if point > r.s.at.base {
+		if from, err = r.resumeAt(point, size); err == nil && from > 0 {
 			return from, nil
 		}
 	}
-	s.lastTimeTS, s.maxTSOffset, s.since, s.firstTS = -1, s.base, 0, -1
-	s.maxTS.Store(-1)
-	if err := s.offsets.reset(s, IndexSuffix, 0); err != nil {
-		return 0, err
-	}
-	return 0, s.times.reset(s, TimeIndexSuffix, 0)
+	r.s.firstTS = -1
+	return 0, r.s.index.clear()
 }
 
 // kafkaIndexBytes is the default of segment.index.bytes.
@@ -125,7 +134,7 @@ const kafkaIndexBytes = 10 << 20
 // active segment: as long as segment.index.bytes allows, and zero at the end.
 // A few zeros alone prove nothing: a power cut may leave them in our own file.
 func (s *Segment) Preallocated(indexBytes int64) (bool, error) {
-	f, err := s.fs.OpenFile(pathOf(s, IndexSuffix), os.O_RDONLY, 0)
+	f, err := s.at.open(IndexSuffix, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -144,19 +153,20 @@ func (s *Segment) Preallocated(indexBytes int64) (bool, error) {
 	return allZero(last[:]), nil
 }
 
-func resumeAt(s *Segment, sc *Scanner, point, size int64) (from int64, err error) {
-	if err := loadTables(s); err != nil {
+func (r *recovering) resumeAt(point, size int64) (from int64, err error) {
+	s, sc, x := r.s, r.sc, &r.s.index
+	if err := x.load(s.size.Load()); err != nil {
 		return 0, err
 	}
-	offsets, err := s.offsets.all(s, IndexSuffix)
+	offsets, err := x.offsets.all()
 	if err != nil {
 		return 0, err
 	}
-	times, err := s.times.all(s, TimeIndexSuffix)
+	times, err := x.times.all()
 	if err != nil {
 		return 0, err
 	}
-	n := saneEntries(&s.offsets, offsets, point-1-s.base, size)
+	n := saneEntries(&x.offsets, offsets, point-1-s.at.base, size)
 	if n == 0 {
 		return 0, nil
 	}
@@ -165,7 +175,7 @@ func resumeAt(s *Segment, sc *Scanner, point, size int64) (from int64, err error
 	m := 0
 	for ; (m+1)*timeIndexEntry <= len(times); m++ {
 		t := times[m*timeIndexEntry:]
-		if int64(binary.BigEndian.Uint32(t[8:])) > rel || m > 0 && s.times.key(t) <= s.times.key(times[(m-1)*timeIndexEntry:]) {
+		if int64(binary.BigEndian.Uint32(t[8:])) > rel || m > 0 && x.times.key(t) <= x.times.key(times[(m-1)*timeIndexEntry:]) {
 			break
 		}
 	}
@@ -176,129 +186,21 @@ func resumeAt(s *Segment, sc *Scanner, point, size int64) (from int64, err error
 	}
 	sc.pos, sc.lastSize = pos, size
 	head, err := sc.Next()
-	if err != nil || head.Base > s.base+rel || head.Last >= point || sc.Verify(&head) != nil {
+	if err != nil || head.Base > s.at.base+rel || head.Last >= point || sc.Verify(&head) != nil {
 		return 0, nil
 	}
 	if m == 0 && first.MaxTimestamp >= 0 { // there must be an entry: the time index is not to be trusted
 		return 0, nil
 	}
 	s.firstTS = first.MaxTimestamp
-	s.lastTimeTS, s.maxTSOffset = -1, s.base
+	x.lastTimeTS, x.maxTSOffset = -1, s.at.base
 	if m > 0 {
 		t := times[(m-1)*timeIndexEntry:]
-		s.lastTimeTS, s.maxTSOffset = s.times.key(t), s.base+int64(binary.BigEndian.Uint32(t[8:]))
+		x.lastTimeTS, x.maxTSOffset = x.times.key(t), s.at.base+int64(binary.BigEndian.Uint32(t[8:]))
 	}
-	s.maxTS.Store(s.lastTimeTS)
-	if err := s.offsets.reset(s, IndexSuffix, n); err != nil {
+	x.maxTS.Store(x.lastTimeTS)
+	if err := x.offsets.reset(n); err != nil {
 		return 0, err
 	}
-	return pos, s.times.reset(s, TimeIndexSuffix, m)
-}
-
-// saneEntries counts the entries, from the first on, that grow in both fields,
-// fit a file of size bytes and name nothing beyond rel.
-func saneEntries(t *table, b []byte, rel, size int64) int {
-	n, lastPos := 0, int64(0)
-	for ; (n+1)*t.entry <= len(b); n++ {
-		e := b[n*t.entry:]
-		pos := int64(binary.BigEndian.Uint32(e[4:]))
-		if t.key(e) > rel || pos <= lastPos || pos >= size || n > 0 && t.key(e) <= t.key(b[(n-1)*t.entry:]) {
-			break
-		}
-		lastPos = pos
-	}
-	return n
-}
-
-// all reads every entry.
-func (t *table) all(s *Segment, suffix string) ([]byte, error) {
-	b, err := readFile(s.env, pathOf(s, suffix))
-	if err != nil {
-		return nil, err
-	}
-	tl := t.tail.Load()
-	b = b[:min(len(b), tl.first*t.entry)]
-	return append(b, tl.buf[:int(tl.n.Load())*t.entry]...), nil
-}
-
-// reset keeps the first n entries, which must stand in the file, and drops the
-// others; the file becomes as long as they are.
-func (t *table) reset(s *Segment, suffix string, n int) error {
-	if t.file == nil {
-		f, err := s.fs.OpenFile(pathOf(s, suffix), os.O_RDWR|os.O_CREATE, 0o644)
-		if err != nil {
-			return err
-		}
-		t.file = f
-	}
-	t.spill++
-	t.tail.Store(&tail{first: n})
-	return t.file.Truncate(int64(n) * int64(t.entry))
-}
-
-// rebuild makes both indexes anew from the .log. Holds mu; the owner does not append.
-func rebuild(s *Segment, why error) error {
-	h, opened, err := pinLocked(s)
-	if err != nil {
-		return err
-	}
-	if opened {
-		s.limit.opened(s)
-	}
-	defer h.Unpin()
-	for _, t := range [...]*table{&s.offsets, &s.times} {
-		t.close()
-		t.tail.Store(&tail{})
-	}
-	s.window.Store(nil)
-	s.lastTimeTS, s.maxTSOffset, s.since = -1, s.base, 0
-	s.maxTS.Store(-1)
-	if err := s.offsets.reset(s, IndexSuffix, 0); err != nil {
-		return err
-	}
-	if err := s.times.reset(s, TimeIndexSuffix, 0); err != nil {
-		return err
-	}
-	sc := NewScanner(h.file, 0, s.size.Load())
-	for {
-		head, err := sc.Next()
-		if errors.Is(err, io.EOF) || errors.Is(err, ErrCorrupt) { // readers meet the bad place themselves
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if err := indexBatch(s, head.Last, head.MaxTimestamp, head.Pos, head.Size); err != nil {
-			return err
-		}
-	}
-	if s.env.Rebuilt != nil {
-		s.env.Rebuilt(Name(s.base, IndexSuffix), why)
-	}
-	return writeTables(s)
-}
-
-// writeTables brings rebuilt indexes to disk.
-func writeTables(s *Segment) error {
-	if err := indexTime(s); err != nil {
-		return err
-	}
-	if err := s.offsets.settle(s, IndexSuffix); err != nil {
-		return err
-	}
-	return s.times.settle(s, TimeIndexSuffix)
-}
-
-// settle writes the tail to the file, syncs and closes it.
-func (t *table) settle(s *Segment, suffix string) error {
-	if err := t.spillTail(s, suffix, t.tail.Load()); err != nil {
-		return err
-	}
-	t.tail.Store(&tail{first: t.tail.Load().first})
-	if t.file == nil {
-		return nil
-	}
-	err := Sync(t.file)
-	t.close()
-	return err
+	return pos, x.times.reset(m)
 }

@@ -80,7 +80,7 @@ func flush(tb testing.TB, s *Segment) {
 
 func file(tb testing.TB, s *Segment, suffix string) []byte {
 	tb.Helper()
-	b, err := readFile(s.env, pathOf(s, suffix))
+	b, err := s.at.read(suffix)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestIndexBytes(t *testing.T) {
 	}
 	check("appended")
 	for what, damage := range map[string]func(){
-		"deleted":        func() { _ = env.FS.Remove(pathOf(s, IndexSuffix)) },
+		"deleted":        func() { _ = env.FS.Remove(s.at.path(IndexSuffix)) },
 		"zeroed":         func() { put(t, s, IndexSuffix, make([]byte, 24)); put(t, s, TimeIndexSuffix, make([]byte, 24)) },
 		"odd length":     func() { put(t, s, IndexSuffix, index[:23]) },
 		"time cut odd":   func() { put(t, s, TimeIndexSuffix, timeIndex[:20]) },
@@ -161,7 +161,7 @@ func TestIndexBytes(t *testing.T) {
 
 func put(tb testing.TB, s *Segment, suffix string, b []byte) {
 	tb.Helper()
-	f, err := s.fs.OpenFile(pathOf(s, suffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	f, err := s.at.open(suffix, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -27,10 +27,12 @@ var errInsane = errors.New("segment: index does not fit")
 // A table is one sparse index: entries [0, first) in its file, those from
 // first on in a tail in memory. Entries are ordered by their first field.
 type table struct {
-	entry int // bytes
-	tail  atomic.Pointer[tail]
-	file  vfs.File // open while spilled bytes are not synced; the owner's
-	spill int      // how often entries were spilled: tells a flush whether it saw the last
+	at     *location
+	suffix string // of its file
+	entry  int    // bytes
+	tail   atomic.Pointer[tail]
+	file   vfs.File // open while spilled bytes are not synced; the owner's
+	spill  int      // how often entries were spilled: tells a flush whether it saw the last
 }
 
 // tail is append-only: n moves after the bytes it covers.
@@ -62,9 +64,9 @@ func (t *table) key(e []byte) int64 {
 // load takes the file's length as its number of entries, as Kafka does, after
 // cutting off the zeros of a preallocated one. last is the last entry, nil if
 // there is none. zeros tells that there were zero entries at the end.
-func (t *table) load(fsys vfs.FS, name string) (last []byte, zeros bool, err error) {
+func (t *table) load() (last []byte, zeros bool, err error) {
 	t.tail.Store(&tail{})
-	f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
+	f, err := t.at.open(t.suffix, os.O_RDONLY)
 	if err != nil {
 		return nil, false, err
 	}
@@ -120,11 +122,11 @@ func allZero(b []byte) bool {
 
 // add appends an entry to the tail, which must be loaded; a full tail goes to
 // the file first.
-func (t *table) add(s *Segment, suffix string, e []byte) error {
+func (t *table) add(e []byte) error {
 	tl := t.tail.Load()
 	n := int(tl.n.Load())
 	if (n+1)*t.entry > len(tl.buf) {
-		err := t.spillTail(s, suffix, tl)
+		err := t.spillTail(tl)
 		if vfs.IsNoSpace(err) { // the entries wait in memory until there is room
 			grown := &tail{first: tl.first, buf: make([]byte, max(2*len(tl.buf), tailSize(t.entry)))}
 			copy(grown.buf, tl.buf)
@@ -143,11 +145,11 @@ func (t *table) add(s *Segment, suffix string, e []byte) error {
 	return nil
 }
 
-func (t *table) spillTail(s *Segment, suffix string, tl *tail) error {
+func (t *table) spillTail(tl *tail) error {
 	n := int(tl.n.Load())
 	if n > 0 {
 		if t.file == nil {
-			f, err := s.fs.OpenFile(pathOf(s, suffix), os.O_RDWR|os.O_CREATE, 0o644)
+			f, err := t.at.open(t.suffix, os.O_RDWR|os.O_CREATE)
 			if err != nil {
 				return err
 			}
@@ -180,7 +182,7 @@ var windows = sync.Pool{New: func() any { b := make([]byte, tailBytes); return &
 
 // floor finds the last entry whose key is at most key and copies it to dst.
 // cache, if given, remembers the piece of the file in which it was found.
-func (t *table) floor(s *Segment, suffix string, key int64, dst []byte, cache *atomic.Pointer[window]) (ok bool, err error) {
+func (t *table) floor(key int64, dst []byte, cache *atomic.Pointer[window]) (ok bool, err error) {
 	tl := t.tail.Load()
 	if n := int(tl.n.Load()); n > 0 && t.key(tl.buf) <= key {
 		at := t.search(tl.buf[:n*t.entry], key)
@@ -200,7 +202,7 @@ func (t *table) floor(s *Segment, suffix string, key int64, dst []byte, cache *a
 			}
 		}
 	}
-	return t.floorInFile(s, suffix, key, tl.first, dst, cache)
+	return t.floorInFile(key, tl.first, dst, cache)
 }
 
 // search gives the place of the last entry of b whose key is at most key;
@@ -219,8 +221,8 @@ func (t *table) search(b []byte, key int64) int {
 }
 
 // floorInFile searches [0, n) of the file: whole blocks first, then within one.
-func (t *table) floorInFile(s *Segment, suffix string, key int64, n int, dst []byte, cache *atomic.Pointer[window]) (bool, error) {
-	f, err := s.fs.OpenFile(pathOf(s, suffix), os.O_RDONLY, 0)
+func (t *table) floorInFile(key int64, n int, dst []byte, cache *atomic.Pointer[window]) (bool, error) {
+	f, err := t.at.open(t.suffix, os.O_RDONLY)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("%w: %w", errInsane, err)
@@ -267,4 +269,44 @@ func (t *table) floorInFile(s *Segment, suffix string, key int64, n int, dst []b
 		cache.Store(&window{first: lo * per, data: append([]byte(nil), b...)})
 	}
 	return true, nil
+}
+
+// all reads every entry.
+func (t *table) all() ([]byte, error) {
+	b, err := t.at.read(t.suffix)
+	if err != nil {
+		return nil, err
+	}
+	tl := t.tail.Load()
+	b = b[:min(len(b), tl.first*t.entry)]
+	return append(b, tl.buf[:int(tl.n.Load())*t.entry]...), nil
+}
+
+// reset keeps the first n entries, which must stand in the file, and drops the
+// others; the file becomes as long as they are.
+func (t *table) reset(n int) error {
+	if t.file == nil {
+		f, err := t.at.open(t.suffix, os.O_RDWR|os.O_CREATE)
+		if err != nil {
+			return err
+		}
+		t.file = f
+	}
+	t.spill++
+	t.tail.Store(&tail{first: n})
+	return t.file.Truncate(int64(n) * int64(t.entry))
+}
+
+// settle writes the tail to the file, syncs and closes it.
+func (t *table) settle() error {
+	if err := t.spillTail(t.tail.Load()); err != nil {
+		return err
+	}
+	t.tail.Store(&tail{first: t.tail.Load().first})
+	if t.file == nil {
+		return nil
+	}
+	err := Sync(t.file)
+	t.close()
+	return err
 }

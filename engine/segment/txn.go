@@ -6,10 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"sort"
+	"sync/atomic"
 
 	"github.com/samsa-broker/samsa/engine/vfs"
 )
@@ -52,50 +52,60 @@ func DecodeTxnIndex(b []byte, base int64) ([]AbortedTxn, error) {
 	return txns, nil
 }
 
-// Aborted gives the segment's aborted transactions, in the order of their
-// markers. The slice must not be changed. For any goroutine.
-func (s *Segment) Aborted() ([]AbortedTxn, error) {
-	if t := s.txns.Load(); t != nil {
-		return *t, nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.txns.Load(); t != nil {
-		return *t, nil
-	}
-	if s.gone {
-		return nil, ErrGone
-	}
-	var txns []AbortedTxn
-	if s.hasTxns.Load() {
-		b, err := readFile(s.env, pathOf(s, TxnIndexSuffix))
+// txnIndex is the aborted transactions of a segment.
+type txnIndex struct {
+	at     *location
+	list   atomic.Pointer[[]AbortedTxn] // nil: not read yet
+	exists atomic.Bool                  // there is a .txnindex
+	file   vfs.File                     // open while entries are not synced; the owner's
+}
+
+// load reads the file, if there is one.
+func (x *txnIndex) load() (txns []AbortedTxn, err error) {
+	if x.exists.Load() {
+		b, err := x.at.read(TxnIndexSuffix)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		if txns, err = DecodeTxnIndex(b, s.base); err != nil {
-			return nil, fmt.Errorf("%s: %w", pathOf(s, TxnIndexSuffix), err)
+		if txns, err = DecodeTxnIndex(b, x.at.base); err != nil {
+			return nil, fmt.Errorf("%s: %w", x.at.path(TxnIndexSuffix), err)
 		}
 	}
-	s.txns.Store(&txns)
+	x.list.Store(&txns)
 	return txns, nil
 }
 
-func readFile(env *Env, name string) ([]byte, error) {
-	f, err := env.FS.OpenFile(name, os.O_RDONLY, 0)
-	if err != nil {
-		return nil, err
+// open sees to it that there is a file to write to.
+func (x *txnIndex) open() (err error) {
+	if x.file == nil {
+		x.file, err = x.at.open(TxnIndexSuffix, os.O_RDWR|os.O_CREATE)
 	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
+	return err
+}
+
+// close gives up the file without a sync.
+func (x *txnIndex) close() {
+	if x.file != nil {
+		_ = x.file.Close() // the caller synced, or gives the bytes up
+		x.file = nil
 	}
-	b := make([]byte, size)
-	n, err := f.ReadAt(b, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+}
+
+// Aborted gives the segment's aborted transactions, in the order of their
+// markers. The slice must not be changed. For any goroutine.
+func (s *Segment) Aborted() ([]AbortedTxn, error) {
+	if t := s.txns.list.Load(); t != nil {
+		return *t, nil
 	}
-	return b[:n], nil
+	s.file.mu.Lock()
+	defer s.file.mu.Unlock()
+	if t := s.txns.list.Load(); t != nil {
+		return *t, nil
+	}
+	if s.file.gone {
+		return nil, ErrGone
+	}
+	return s.txns.load()
 }
 
 // Abort adds an aborted transaction. The owner's.
@@ -105,15 +115,13 @@ func (s *Segment) Abort(a AbortedTxn) error {
 		return err
 	}
 	txns = append(txns, a) // readers of the shorter slice never look at the new place
-	s.txns.Store(&txns)
-	touch(s)
-	s.hasTxns.Store(true)
-	if s.txnFile == nil {
-		if s.txnFile, err = s.fs.OpenFile(pathOf(s, TxnIndexSuffix), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
-			return spaceless(err)
-		}
+	s.txns.list.Store(&txns)
+	s.changes.touch()
+	s.txns.exists.Store(true)
+	if err := s.txns.open(); err != nil {
+		return spaceless(err)
 	}
-	return spaceless(writeTxns(s.txnFile, txns, len(txns)-1))
+	return spaceless(writeTxns(s.txns.file, txns, len(txns)-1))
 }
 
 // spaceless forgives a full disk: the flush writes the entry again.
@@ -136,7 +144,7 @@ func writeTxns(f vfs.File, txns []AbortedTxn, n int) error {
 
 // CutAborted drops the transactions whose marker is at end or later. The owner's.
 func (s *Segment) CutAborted(end int64) error {
-	if !s.hasTxns.Load() {
+	if !s.txns.exists.Load() {
 		return nil
 	}
 	txns, err := s.Aborted()
@@ -148,12 +156,10 @@ func (s *Segment) CutAborted(end int64) error {
 	}
 	n := sort.Search(len(txns), func(i int) bool { return txns[i].Last >= end })
 	kept := append([]AbortedTxn(nil), txns[:n]...)
-	s.txns.Store(&kept)
-	if s.txnFile == nil {
-		if s.txnFile, err = s.fs.OpenFile(pathOf(s, TxnIndexSuffix), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
-			return err
-		}
+	s.txns.list.Store(&kept)
+	if err := s.txns.open(); err != nil {
+		return err
 	}
-	touch(s)
-	return s.txnFile.Truncate(int64(n) * txnEntry)
+	s.changes.touch()
+	return s.txns.file.Truncate(int64(n) * txnEntry)
 }
