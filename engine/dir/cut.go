@@ -19,13 +19,29 @@ import (
 func (l *Log) TruncateTo(end engine.Offset) error {
 	return l.cutAt(int64(end), func() error {
 		l.mu.Lock()
-		defer l.mu.Unlock()
-		if err := l.Log.TruncateTo(end); err != nil {
+		err := l.Log.TruncateTo(end)
+		if err == nil {
+			l.tail.Cut(int64(end))
+		}
+		l.mu.Unlock()
+		if err != nil {
 			return l.judge(err)
 		}
-		l.tail.Cut(int64(end))
-		return nil
+		return l.settleCut()
 	})
+}
+
+// settleCut makes a truncation durable before anything is appended behind it:
+// what was cut off must not stand in one segment after a power cut while a
+// newer one begins below it.
+func (l *Log) settleCut() error {
+	if _, _, err := l.flush(); err != nil {
+		return err
+	}
+	if err := l.dir.syncDir(l.Log.Dir()); err != nil {
+		return l.dir.fail(err)
+	}
+	return nil
 }
 
 // Reset empties the log and begins at start. It waits for the journal: not on

@@ -59,7 +59,10 @@ func (r *replayer) missing(l *Log) error {
 		}
 		r.loses(&journal.Entry{Log: s.id, Last: s.synced - 1}, s.name, from, "synced segments are missing")
 	}
-	return l.Log.Reset(engine.Offset(max(s.start, s.synced)))
+	if err := l.Log.Reset(engine.Offset(max(s.start, s.synced))); err != nil {
+		return err
+	}
+	return l.settleCut()
 }
 
 func (r *replayer) entry(e *journal.Entry) error {
@@ -83,7 +86,10 @@ func (r *replayer) entry(e *journal.Entry) error {
 		return fmt.Errorf("dir: journal holds records of %s, which was not loaded before Start", s.name)
 	case e.Kind == journal.KindReset:
 		s.synced = min(s.synced, e.Base)
-		return s.log.Log.Reset(engine.Offset(e.Base))
+		if err := s.log.Log.Reset(engine.Offset(e.Base)); err != nil {
+			return err
+		}
+		return s.log.settleCut()
 	}
 	return r.records(s, e)
 }
@@ -108,6 +114,14 @@ func (r *replayer) records(s *state, e *journal.Entry) error {
 		if err != nil || !goOn {
 			return err
 		}
+	}
+	last, err := r.standing(l, l.End()-1)
+	if err != nil {
+		return err
+	}
+	if last != nil && last.LeaderEpoch() > e.Epoch {
+		r.out.Skipped++ // it was cut off before that batch was appended
+		return nil
 	}
 	return r.append(l, e)
 }
@@ -156,7 +170,10 @@ func (r *replayer) overlap(s *state, e *journal.Entry) (bool, error) {
 		return false, nil
 	}
 	r.out.Truncated++
-	return true, l.Log.TruncateTo(engine.Offset(e.End))
+	if err := l.Log.TruncateTo(engine.Offset(e.End)); err != nil {
+		return false, err
+	}
+	return true, l.settleCut()
 }
 
 // standing reads the head of the batch that holds at, or the next one.
