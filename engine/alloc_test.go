@@ -72,6 +72,24 @@ func TestNoAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(500, middle); n != 0 {
 		t.Errorf("a repeated read in the middle allocates %v times", n)
 	}
+	// Once the first entries of the index stand in its file only, the beginning,
+	// which lies below the first of them, is found without opening the file again.
+	for l.Size() < 4<<20 {
+		appendAll()
+	}
+	for _, at := range []Offset{0, 300} {
+		from := func() {
+			var err error
+			if spans, err = l.View().Read(spans[:0], at, l.End(), 4096, true); err != nil || len(spans) != 1 {
+				t.Fatal(spans, err)
+			}
+			spans[0].Release()
+		}
+		from()
+		if n := testing.AllocsPerRun(500, from); n != 0 {
+			t.Errorf("a repeated read at %d of a log with spilled indexes allocates %v times", at, n)
+		}
+	}
 }
 
 // TestIdleLogIsSmall: a log that was opened after a clean stop costs little

@@ -200,6 +200,8 @@ func (t *table) floor(key int64, dst []byte, cache *atomic.Pointer[window]) (ok 
 				copy(dst, w.data[at*t.entry:])
 				return true, nil
 			}
+		} else if w != nil && w.first == 0 { // below the first entry of all: the file's beginning
+			return false, nil
 		}
 	}
 	return t.floorInFile(key, tl.first, dst, cache)
@@ -260,14 +262,14 @@ func (t *table) floorInFile(key int64, n int, dst []byte, cache *atomic.Pointer[
 	if err != nil {
 		return false, err
 	}
+	if cache != nil {
+		cache.Store(&window{first: lo * per, data: append([]byte(nil), b...)})
+	}
 	if t.key(b) > key {
 		return false, nil
 	}
 	at := t.search(b, key)
 	copy(dst, b[at*t.entry:(at+1)*t.entry])
-	if cache != nil {
-		cache.Store(&window{first: lo * per, data: append([]byte(nil), b...)})
-	}
 	return true, nil
 }
 
