@@ -34,6 +34,14 @@ func (osFS) SyncDir(name string) error {
 	return err
 }
 
+func (f *osFile) Size() (int64, error) {
+	info, err := f.f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
 func (f *osFile) WritevAt(bufs [][]byte, off int64) (int, error) { return f.writeEach(bufs, off) }
 func (f *osFile) WriteDurableAt(p []byte, off int64) error       { return f.writeThenSync(p, off) }
 

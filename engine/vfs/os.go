@@ -49,14 +49,6 @@ func (f *osFile) WriteAt(p []byte, off int64) (int, error) { return f.f.WriteAt(
 func (f *osFile) Close() error                             { return f.f.Close() }
 func (f *osFile) Truncate(size int64) error                { return f.f.Truncate(size) }
 
-func (f *osFile) Size() (int64, error) {
-	info, err := f.f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return info.Size(), nil
-}
-
 // writeThenSync is WriteDurableAt without help from the system.
 func (f *osFile) writeThenSync(p []byte, off int64) error {
 	if _, err := f.f.WriteAt(p, off); err != nil {
