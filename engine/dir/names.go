@@ -173,12 +173,19 @@ func formatOffsets(offsets map[Partition]int64) string {
 		}
 		return int(a.Index) - int(b.Index)
 	})
-	var b strings.Builder
-	fmt.Fprintf(&b, "0\n%d\n", len(partitions))
+	const digits = 40 // of a count, or of an index and an offset, with what stands between
+	size := digits
 	for _, p := range partitions {
-		fmt.Fprintf(&b, "%s %d %d\n", p.Topic, p.Index, offsets[p])
+		size += len(p.Topic) + digits
 	}
-	return b.String()
+	b := append(make([]byte, 0, size), "0\n"...)
+	b = append(strconv.AppendInt(b, int64(len(partitions)), 10), '\n')
+	for _, p := range partitions {
+		b = append(append(b, p.Topic...), ' ')
+		b = append(strconv.AppendInt(b, int64(p.Index), 10), ' ')
+		b = append(strconv.AppendInt(b, offsets[p], 10), '\n')
+	}
+	return string(b)
 }
 
 // readOffsets reads an offset checkpoint. What it should say is rebuilt with

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 )
 
 // Layout of a .snapshot file, big-endian:
@@ -109,6 +110,7 @@ const (
 // our own: Kafka's snapshot keeps but one. For checkpoints.
 func (s *State) AppendFull(dst []byte) []byte {
 	at := len(dst)
+	dst = slices.Grow(dst, snapshotHead+len(s.entries)*(fullEntry+Remembered*fullSeen))
 	dst = binary.BigEndian.AppendUint16(dst, fullVersion)
 	dst = binary.BigEndian.AppendUint32(dst, 0)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(s.entries)))
