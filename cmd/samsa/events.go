@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -55,7 +57,9 @@ func (b *broker) dirEvents(index int) *dir.Events {
 			b.log.Error("directory fenced: its partitions are offline until the next start", "dir", path, "err", err)
 		},
 		Full: func(path string, err error) { b.log.Warn("no space: producers wait", "dir", path, "err", err) },
-		Slow: func(path string, slow bool) { b.log.Debug("directory changed its pace", "dir", path, "slow", slow) },
+		Slow: func(path string, slow bool) { // on a loop: attributes are made without allocating
+			b.log.LogAttrs(context.Background(), slog.LevelDebug, "directory changed its pace", slog.String("dir", path), slog.Bool("slow", slow))
+		},
 		Ignored: func(path, name, why string) {
 			b.log.Info("not a log, left alone", "dir", path, "name", name, "why", why)
 		},

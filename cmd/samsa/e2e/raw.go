@@ -83,6 +83,12 @@ func (r *Raw) correlation() int32 { return int32(binary.BigEndian.Uint32(r.body)
 
 // Batch is one uncompressed v2 record batch with a producer's sequence.
 func Batch(producer int64, epoch int16, sequence int32, values ...string) []byte {
+	return Compressed(0, func(records []byte) []byte { return records }, producer, epoch, sequence, values...)
+}
+
+// Compressed is Batch with its records run through compress, whose codec has
+// the number codec in the batch's attributes.
+func Compressed(codec uint16, compress func([]byte) []byte, producer int64, epoch int16, sequence int32, values ...string) []byte {
 	var records []byte
 	for i, value := range values {
 		var r []byte
@@ -94,8 +100,9 @@ func Batch(producer int64, epoch int16, sequence int32, values ...string) []byte
 		r = binary.AppendVarint(r, 0)                                       // no headers
 		records = append(binary.AppendVarint(records, int64(len(r))), r...) // length first
 	}
+	records = compress(records)
 	now := time.Now().UnixMilli()
-	b := binary.BigEndian.AppendUint16(nil, 0) // attributes: everything from here is under the CRC
+	b := binary.BigEndian.AppendUint16(nil, codec) // attributes: everything from here is under the CRC
 	b = binary.BigEndian.AppendUint32(b, uint32(len(values)-1))
 	b = binary.BigEndian.AppendUint64(b, uint64(now))
 	b = binary.BigEndian.AppendUint64(b, uint64(now))
