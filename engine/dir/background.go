@@ -6,11 +6,25 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/samsa-broker/samsa/engine/vfs"
 )
 
-// background makes checkpoints when they are due, writes high watermarks and
+// upkeep is what a directory does by itself, beside its logs' turns.
+type upkeep struct {
+	d    *Dir
+	due  chan struct{} // a checkpoint is wanted
+	stop chan struct{}
+
+	mu        sync.Mutex
+	deletions []deletion
+	source    func() map[Partition]int64 // of high watermarks
+}
+
+// run makes checkpoints when they are due, writes high watermarks and
 // removes what was set aside. One goroutine, from Start to Close.
-func background(d *Dir) {
+func (u *upkeep) run() {
+	d := u.d
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	every := d.o.CheckpointMs
@@ -22,38 +36,61 @@ func background(d *Dir) {
 	for {
 		asked := false
 		select {
-		case <-d.stop:
+		case <-u.stop:
 			return
-		case <-d.due:
+		case <-u.due:
 			asked = true
 		case <-tick.C:
 		}
 		now := d.now().UnixMilli()
-		if asked || now-last >= every && anyDirty(d) {
-			_ = d.checkpointNow() // it fenced, or is tried again when it is due
+		if asked || now-last >= every && d.logs.anyDirty() {
+			_ = d.checkpoints.now() // it fenced, or is tried again when it is due
 			last = now
 		} else if now-last >= every {
 			last = now
 		}
 		if now-lastHigh >= highWatermarkMs {
-			_ = writeHighWatermarks(d) // likewise
+			_ = u.highWatermarks() // likewise
 			lastHigh = now
 		}
-		deleteDue(d, now)
+		u.deleteDue(now)
 		if d.journal.Load() == nil {
-			flushOld(d, now)
+			d.logs.flushOld(now)
 		}
 	}
 }
 
-// anyDirty tells whether any log has bytes above S.
-func anyDirty(d *Dir) bool {
-	for _, l := range loaded(d) {
-		if int64(l.End()) != l.synced.Load() {
-			return true
+// want asks for a checkpoint. It never blocks.
+func (u *upkeep) want() {
+	select {
+	case u.due <- struct{}{}:
+	default: // one is asked for already
+	}
+}
+
+// highWatermarks writes what the source says, if there is one.
+func (u *upkeep) highWatermarks() error {
+	d := u.d
+	u.mu.Lock()
+	source := u.source
+	u.mu.Unlock()
+	if source == nil || d.Err() != nil {
+		return nil
+	}
+	err := d.files.writeText(replicationName, formatOffsets(source()))
+	if err != nil && !vfs.IsNoSpace(err) {
+		return d.fail(err)
+	}
+	return err
+}
+
+// flushOld honours flush.ms.
+func (t *table) flushOld(nowMs int64) {
+	for _, l := range t.loaded() {
+		if first := l.firstMs.Load(); first != 0 && nowMs-first >= l.Config().FlushMs {
+			l.flushSoon()
 		}
 	}
-	return false
 }
 
 // written follows an append with durability Kafka: what is in the page cache
@@ -93,15 +130,6 @@ func (l *Log) flushWaiting() {
 	l.moved()
 	if int64(l.End()) > end {
 		l.written()
-	}
-}
-
-// flushOld honours flush.ms.
-func flushOld(d *Dir, nowMs int64) {
-	for _, l := range loaded(d) {
-		if first := l.firstMs.Load(); first != 0 && nowMs-first >= l.Config().FlushMs {
-			l.flushSoon()
-		}
 	}
 }
 

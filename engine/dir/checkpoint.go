@@ -5,35 +5,38 @@ package dir
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/samsa-broker/samsa/engine/journal"
 	"github.com/samsa-broker/samsa/engine/vfs"
 )
 
-// wantCheckpoint asks the background for a checkpoint. It never blocks.
-func (d *Dir) wantCheckpoint() {
-	select {
-	case d.due <- struct{}{}:
-	default: // one is asked for already
-	}
+// checkpoints says what segments hold durably. One is written at a time; the
+// lock is held over I/O, and by what must not run beside one.
+type checkpoints struct {
+	sync.Mutex
+	d     *Dir
+	slots *journal.Slots
+	mark  journal.Mark // the one of a clean stop
 }
 
-// checkpointNow makes one and waits for it.
-func (d *Dir) checkpointNow() error {
-	d.checkpoints.Lock()
-	defer d.checkpoints.Unlock()
-	return d.checkpoint()
+// now makes one and waits for it.
+func (k *checkpoints) now() error {
+	k.Lock()
+	defer k.Unlock()
+	return k.write()
 }
 
-// checkpoint makes durable in segments what only the journal covers, says so,
+// write makes durable in segments what only the journal covers, says so,
 // and gives the journal's files back. A full disk is no reason to fence, any
-// other error is. Under d.checkpoints.
-func (d *Dir) checkpoint() error {
+// other error is. Under the lock.
+func (k *checkpoints) write() error {
+	d := k.d
 	if err := d.Err(); err != nil {
 		return err
 	}
 	began := d.now()
-	full, err := tryCheckpoint(d)
+	full, err := k.try()
 	if d.events().Checkpoint != nil {
 		d.events().Checkpoint(d.o.Path, d.now().Sub(began), err)
 	}
@@ -43,9 +46,10 @@ func (d *Dir) checkpoint() error {
 	return err
 }
 
-// tryCheckpoint is checkpoint without the verdict; full: it may succeed later.
-func tryCheckpoint(d *Dir) (full bool, err error) {
-	c := &journal.Checkpoint{Journal: d.id, Store: d.o.StoreID, Mark: d.mark, GroupSequence: 1}
+// try is write without the verdict; full: it may succeed later.
+func (k *checkpoints) try() (full bool, err error) {
+	d := k.d
+	c := &journal.Checkpoint{Journal: d.id, Store: d.o.StoreID, Mark: k.mark, GroupSequence: 1}
 	if d.last != nil && c.Store == [16]byte{} {
 		c.Store = d.last.Store
 	}
@@ -61,12 +65,12 @@ func tryCheckpoint(d *Dir) (full bool, err error) {
 	} else if d.last != nil && d.last.FileBytes == d.fileBytes {
 		c.Zeroed = d.last.Zeroed
 	}
-	d.mu.Lock()
-	c.NextCreation = d.nextCreation
-	all := sortedStates(d)
-	d.mu.Unlock()
+	d.logs.mu.Lock()
+	c.NextCreation = d.logs.nextCreation
+	all := d.logs.sorted()
+	d.logs.mu.Unlock()
 	for _, s := range all {
-		one, err := checkpointLog(d, s)
+		one, err := k.one(s)
 		if errors.Is(err, ErrRemoved) {
 			continue
 		}
@@ -75,25 +79,26 @@ func tryCheckpoint(d *Dir) (full bool, err error) {
 		}
 		c.Logs = append(c.Logs, one)
 	}
-	if full, err := d.slots.Write(c); err != nil {
+	if full, err := k.slots.Write(c); err != nil {
 		return full, fmt.Errorf("checkpoint: %w", err)
 	}
-	noteCheckpoint(d, c)
+	d.logs.note(c)
 	if j != nil {
 		j.Release(c.Position)
 	}
-	if err := writeOffsets(d); err != nil {
+	if err := k.writeOffsets(); err != nil {
 		return vfs.IsNoSpace(err), err
 	}
 	return false, nil
 }
 
-// checkpointLog syncs one log and says how far.
-func checkpointLog(d *Dir, s *state) (journal.LogState, error) {
-	d.mu.Lock()
+// one syncs one log and says how far.
+func (k *checkpoints) one(s *state) (journal.LogState, error) {
+	d := k.d
+	d.logs.mu.Lock()
 	l, one := s.log, journal.LogState{ID: s.id, Name: s.name, Synced: s.synced, Start: s.start, Producers: s.producers}
 	skip := s.removed || s.name == ""
-	d.mu.Unlock()
+	d.logs.mu.Unlock()
 	if skip {
 		return one, ErrRemoved
 	}
@@ -114,54 +119,11 @@ func checkpointLog(d *Dir, s *state) (journal.LogState, error) {
 	return one, nil
 }
 
-// noteCheckpoint remembers what is durable now.
-func noteCheckpoint(d *Dir, c *journal.Checkpoint) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for i := range c.Logs {
-		one := &c.Logs[i]
-		s := d.states[one.ID.Creation]
-		if s == nil {
-			continue
-		}
-		s.synced, s.start, s.producers = one.Synced, one.Start, one.Producers
-		if s.log != nil {
-			s.log.synced.Store(one.Synced)
-		}
-	}
-}
-
 // writeOffsets writes Kafka's checkpoints of what the last one of ours says.
-func writeOffsets(d *Dir) error {
-	points, starts := map[Partition]int64{}, map[Partition]int64{}
-	d.mu.Lock()
-	for _, s := range d.states {
-		if s.removed || s.name == "" || !s.there {
-			continue
-		}
-		points[s.place()] = s.synced
-		if s.start > 0 {
-			starts[s.place()] = s.start
-		}
-	}
-	d.mu.Unlock()
-	if err := writeText(d, recoveryPointName, formatOffsets(points)); err != nil {
+func (k *checkpoints) writeOffsets() error {
+	points, starts := k.d.logs.offsets()
+	if err := k.d.files.writeText(recoveryPointName, formatOffsets(points)); err != nil {
 		return err
 	}
-	return writeText(d, logStartName, formatOffsets(starts))
-}
-
-// writeHighWatermarks writes what the source says, if there is one.
-func writeHighWatermarks(d *Dir) error {
-	d.mu.Lock()
-	source := d.source
-	d.mu.Unlock()
-	if source == nil || d.Err() != nil {
-		return nil
-	}
-	err := writeText(d, replicationName, formatOffsets(source()))
-	if err != nil && !vfs.IsNoSpace(err) {
-		return d.fail(err)
-	}
-	return err
+	return k.d.files.writeText(logStartName, formatOffsets(starts))
 }

@@ -16,89 +16,60 @@ import (
 // and only if nothing went wrong. Nothing may be appended any more. Not on a
 // loop.
 func (d *Dir) Close(clean bool) error {
-	d.mu.Lock()
-	if d.closed {
-		d.mu.Unlock()
+	if !d.closed.CompareAndSwap(false, true) {
 		return fmt.Errorf("%w: %s", ErrClosed, d.o.Path)
 	}
-	d.closed = true
-	d.mu.Unlock()
-	close(d.stop)
+	close(d.upkeep.stop)
 	d.wg.Wait()
 	d.writer.close()
 	d.chores.close()
 	err := d.Err()
 	if clean && err == nil && d.started.Load() {
-		err = settle(d)
+		err = d.settle()
 	} else {
-		err = errors.Join(err, abandon(d))
+		err = errors.Join(err, d.abandon())
 	}
 	return errors.Join(err, d.lock.Close())
 }
 
 // abandon stops without a promise.
-func abandon(d *Dir) (err error) {
+func (d *Dir) abandon() (err error) {
 	if j := d.journal.Load(); j != nil {
 		err = j.Close()
 	}
-	for _, l := range loaded(d) {
-		err = errors.Join(err, l.close(false))
-	}
-	return err
+	return errors.Join(err, d.logs.close(false))
 }
 
 // settle stops cleanly: the journal is written out, the segments are synced,
 // a checkpoint says so, the logs are closed, and then the mark.
-func settle(d *Dir) error {
-	if err := writeHighWatermarks(d); err != nil {
-		return errors.Join(err, abandon(d))
+func (d *Dir) settle() error {
+	if err := d.upkeep.highWatermarks(); err != nil {
+		return errors.Join(err, d.abandon())
 	}
 	if j := d.journal.Load(); j != nil {
 		j.Kick()
 		if err := j.Close(); err != nil {
-			return errors.Join(err, abandonLogs(d))
+			return errors.Join(err, d.logs.close(false))
 		}
 	}
 	d.checkpoints.Lock()
 	defer d.checkpoints.Unlock()
-	if err := d.checkpoint(); err != nil {
-		return errors.Join(err, abandonLogs(d))
+	if err := d.checkpoints.write(); err != nil {
+		return errors.Join(err, d.logs.close(false))
 	}
-	whole := d.clean || allLoaded(d)
-	var err error
-	for _, l := range loaded(d) {
-		err = errors.Join(err, l.close(true))
-	}
-	if err != nil || !whole {
+	whole := d.clean || d.logs.allLoaded()
+	if err := d.logs.close(true); err != nil || !whole {
 		return err // whoever comes next recovers
 	}
-	if d.mark, err = makeMark(d); err != nil {
+	mark, err := d.files.makeMark()
+	if err != nil {
 		return err
 	}
-	if err := d.checkpoint(); err != nil {
+	d.checkpoints.mark = mark
+	if err := d.checkpoints.write(); err != nil {
 		return err
 	}
-	return setMark(d)
-}
-
-func abandonLogs(d *Dir) (err error) {
-	for _, l := range loaded(d) {
-		err = errors.Join(err, l.close(false))
-	}
-	return err
-}
-
-// allLoaded tells whether every log that was found after an unclean stop was
-// opened, and so recovered.
-func allLoaded(d *Dir) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, s := range d.states {
-		if s.there && !s.removed && s.name != "" && s.log == nil {
-			return false
-		}
-	}
-	return true
+	return d.files.setMark()
 }
 
 // close closes the engine's part. After it the log's last checkpoint counts.
@@ -111,9 +82,9 @@ func (l *Log) close(clean bool) error {
 		return nil
 	}
 	l.gone = true
-	l.dir.mu.Lock()
+	l.dir.logs.mu.Lock()
 	l.s.log = nil
-	l.dir.mu.Unlock()
+	l.dir.logs.mu.Unlock()
 	if err := l.Log.Close(clean); err != nil {
 		return fmt.Errorf("dir: close of %s: %w", l.s.name, err)
 	}

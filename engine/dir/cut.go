@@ -38,7 +38,7 @@ func (l *Log) settleCut() error {
 	if _, _, err := l.flush(); err != nil {
 		return err
 	}
-	if err := l.dir.syncDir(l.Log.Dir()); err != nil {
+	if err := l.dir.files.sync(l.Log.Dir()); err != nil {
 		return l.dir.fail(err)
 	}
 	return nil
@@ -65,7 +65,7 @@ func (l *Log) Reset(start engine.Offset) error {
 		return err
 	}
 	// Replay would empty the log again: leave the record behind.
-	return l.dir.checkpointNow()
+	return l.dir.checkpoints.now()
 }
 
 // cutAt runs cut, which leaves nothing of the log above end that was there
@@ -89,7 +89,7 @@ func (l *Log) cutAt(end int64, cut func() error) error {
 	if end < max(l.synced.Load(), int64(l.SyncedEnd())) {
 		l.cut = end
 		defer func() { l.cut = -1 }()
-		if err := d.checkpoint(); err != nil {
+		if err := d.checkpoints.write(); err != nil {
 			return err
 		}
 	}
@@ -115,7 +115,7 @@ func (l *Log) TrimTo(start engine.Offset) error {
 		return l.judge(l.Log.TrimTo(start)) // it knows what to answer
 	}
 	if l.synced.Load() < int64(start) { // what is removed lies below S
-		if err := d.checkpointNow(); err != nil {
+		if err := d.checkpoints.now(); err != nil {
 			return err
 		}
 	}

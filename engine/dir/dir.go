@@ -45,25 +45,19 @@ type Dir struct {
 	accept    bool // go on past damage
 	found     []Found
 	last      *journal.Checkpoint // found at Open; nil: none
-	damage    []Drop              // what replay could not bring back
 
 	recoveryPoints, logStarts, highWatermarks map[Partition]int64 // as found at Open
 
-	mu           sync.Mutex // the table, deletions; never held over I/O
-	states       map[uint64]*state
-	byName       map[string]*state
-	nextCreation uint64
-	deletions    []deletion
-	source       func() map[Partition]int64 // of high watermarks
-
-	checkpoints sync.Mutex // one checkpoint at a time; held over I/O
-	slots       *journal.Slots
+	files       folder
+	logs        table
+	checkpoints checkpoints
+	upkeep      upkeep
 	id          journal.ID // of the journal in use; zero: none
 	fileBytes   int64
-	mark        journal.Mark
 
 	journal  atomic.Pointer[journal.Journal] // nil before Start, and without one
 	started  atomic.Bool
+	closed   atomic.Bool
 	fence    atomic.Pointer[fenced]
 	pace     pace
 	clients  share
@@ -71,9 +65,6 @@ type Dir struct {
 
 	writer *worker // drains turns while the disk is slow
 	chores *worker // deletions, flushes
-	due    chan struct{}
-	stop   chan struct{}
-	closed bool // under mu
 	wg     sync.WaitGroup
 }
 
@@ -88,10 +79,11 @@ func open(o Options, accept bool) (*Dir, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	d := &Dir{
-		o: o, accept: accept, states: map[uint64]*state{}, byName: map[string]*state{}, nextCreation: 1,
-		due: make(chan struct{}, 1), stop: make(chan struct{}),
-	}
+	d := &Dir{o: o, accept: accept}
+	d.files = folder{fs: o.FS, path: o.Path, events: d.events()}
+	d.logs.states, d.logs.byName, d.logs.nextCreation = map[uint64]*state{}, map[string]*state{}, 1
+	d.checkpoints.d = d
+	d.upkeep.d, d.upkeep.due, d.upkeep.stop = d, make(chan struct{}, 1), make(chan struct{})
 	lock, err := o.FS.Lock(filepath.Join(o.Path, lockName))
 	if err != nil {
 		var held *vfs.LockedError
@@ -101,7 +93,7 @@ func open(o Options, accept bool) (*Dir, error) {
 		return nil, err
 	}
 	d.lock = lock
-	if err := readDir(d); err != nil {
+	if err := (&surveyor{d}).read(); err != nil {
 		_ = lock.Close() // the first error says it
 		return nil, err
 	}
@@ -112,63 +104,6 @@ func open(o Options, accept bool) (*Dir, error) {
 	return d, nil
 }
 
-// readDir is Open under the lock.
-func readDir(d *Dir) error {
-	var err error
-	if err = checkMeta(d); err != nil {
-		return err
-	}
-	if d.fileBytes, err = d.o.journalBytes(); err != nil {
-		return err
-	}
-	budget := d.o.BudgetBytes
-	if budget == 0 {
-		budget = min(budgetMax, d.fileBytes/4)
-	}
-	d.clients.budget, d.internal.budget = budget, max(1, budget/internalShare)
-	if err := readCheckpoints(d); err != nil {
-		return err
-	}
-	if err := survey(d); err != nil { // the journal's names
-		return err
-	}
-	return listLogs(d)
-}
-
-// readCheckpoints reads the mark, the journal's checkpoint and Kafka's.
-func readCheckpoints(d *Dir) error {
-	c, why, err := journal.ReadCheckpoint(d.o.FS, d.o.Path)
-	if err != nil {
-		return err
-	}
-	mark, found, err := readMark(d, markName)
-	if err != nil {
-		return err
-	}
-	d.last, d.clean = c, found
-	d.foreign = found && (c == nil || c.Mark != mark)
-	none := [16]byte{}
-	if c != nil && c.Store != none && d.o.StoreID != none && c.Store != d.o.StoreID {
-		return fmt.Errorf("%w: %s was used with store %x, this is %x", ErrStore, d.o.Path, c.Store, d.o.StoreID)
-	}
-	if c == nil && why != nil && !d.clean {
-		if !d.accept {
-			return fmt.Errorf("%w: %s: no checkpoint can be read: %w", ErrDamaged, d.o.Path, why)
-		}
-		d.drop(Drop{Log: "all logs", From: -1, To: -1, Why: "no checkpoint can be read: " + why.Error()})
-	} else if why != nil {
-		d.events().repaired(d.o.Path, "samsa.checkpoint", why.Error())
-	}
-	if d.recoveryPoints, err = readOffsets(d, recoveryPointName); err != nil {
-		return err
-	}
-	if d.logStarts, err = readOffsets(d, logStartName); err != nil {
-		return err
-	}
-	d.highWatermarks, err = readOffsets(d, replicationName)
-	return err
-}
-
 // Found lists the logs in the directory, sorted by name. Those being deleted,
 // copied or set aside by Kafka (-delete, -future, -stray) are not among them.
 func (d *Dir) Found() []Found { return append([]Found(nil), d.found...) }
@@ -176,9 +111,9 @@ func (d *Dir) Found() []Found { return append([]Found(nil), d.found...) }
 // SetHighWatermarks gives the source of replication-offset-checkpoint, asked
 // every 5 s and at Close. Only the partitions it names are written.
 func (d *Dir) SetHighWatermarks(source func() map[Partition]int64) {
-	d.mu.Lock()
-	d.source = source
-	d.mu.Unlock()
+	d.upkeep.mu.Lock()
+	d.upkeep.source = source
+	d.upkeep.mu.Unlock()
 }
 
 // HighWatermark is what replication-offset-checkpoint said at Open.
@@ -219,7 +154,7 @@ func (d *Dir) fail(err error) error {
 	if d.events().Fenced != nil {
 		d.events().Fenced(d.o.Path, err)
 	}
-	for _, l := range loaded(d) {
+	for _, l := range d.logs.loaded() {
 		l.moved()
 	}
 	return err
@@ -231,7 +166,7 @@ func (d *Dir) drop(drop Drop) {
 }
 
 // state is one log the directory knows of, loaded or not. Its fields are
-// guarded by Dir.mu, except where said.
+// guarded by table.mu, except where said.
 type state struct {
 	id        journal.LogID // its name in journal and checkpoint, for ever
 	topicID   [16]byte      // of partition.metadata; may be learnt later
@@ -256,37 +191,45 @@ type state struct {
 
 func (s *state) place() Partition { return Partition{Topic: s.topic, Index: s.partition} }
 
-// addState enters a log in the table under the number of its creation.
-func addState(d *Dir, s *state) {
-	d.states[s.id.Creation] = s
-	d.nextCreation = max(d.nextCreation, s.id.Creation+1)
+// table is the logs the directory knows of.
+type table struct {
+	mu           sync.Mutex // guards the table and its states; never held over I/O
+	states       map[uint64]*state
+	byName       map[string]*state
+	nextCreation uint64
+}
+
+// enter puts a log into the table under the number of its creation.
+func (t *table) enter(s *state) {
+	t.states[s.id.Creation] = s
+	t.nextCreation = max(t.nextCreation, s.id.Creation+1)
 	if !s.removed {
-		d.byName[s.name] = s
+		t.byName[s.name] = s
 	}
 }
 
-// newState enters a log that the journal does not know yet.
-func newState(d *Dir, topic string, partition int32, topicID [16]byte) *state {
+// create puts in a log that the journal does not know yet.
+func (t *table) create(topic string, partition int32, topicID [16]byte) *state {
 	s := &state{
-		id:      journal.LogID{Topic: topicID, Creation: d.nextCreation, Partition: partition},
+		id:      journal.LogID{Topic: topicID, Creation: t.nextCreation, Partition: partition},
 		topicID: topicID, topic: topic, partition: partition, name: logName(topic, partition),
 	}
-	addState(d, s)
+	t.enter(s)
 	return s
 }
 
-// dropState forgets a log.
-func dropState(d *Dir, s *state) {
-	delete(d.states, s.id.Creation)
-	if d.byName[s.name] == s {
-		delete(d.byName, s.name)
+// forget takes a log out.
+func (t *table) forget(s *state) {
+	delete(t.states, s.id.Creation)
+	if t.byName[s.name] == s {
+		delete(t.byName, s.name)
 	}
 }
 
-// sortedStates lists the table by creation, so that checkpoints repeat.
-func sortedStates(d *Dir) []*state {
-	out := make([]*state, 0, len(d.states))
-	for _, s := range d.states {
+// sorted lists the table by creation, so that checkpoints repeat.
+func (t *table) sorted() []*state {
+	out := make([]*state, 0, len(t.states))
+	for _, s := range t.states {
 		out = append(out, s)
 	}
 	slices.SortFunc(out, func(a, b *state) int { return cmp.Compare(a.id.Creation, b.id.Creation) })
@@ -294,14 +237,92 @@ func sortedStates(d *Dir) []*state {
 }
 
 // loaded lists the logs that are open.
-func loaded(d *Dir) []*Log {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+func (t *table) loaded() []*Log {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	var out []*Log
-	for _, s := range sortedStates(d) {
+	for _, s := range t.sorted() {
 		if s.log != nil {
 			out = append(out, s.log)
 		}
 	}
 	return out
+}
+
+// prune drops what the journal knows and the directory does not hold: logs
+// that are removed, or whose creation did not come to a directory.
+func (t *table) prune() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.sorted() {
+		if s.removed || s.name == "" || !s.there {
+			t.forget(s)
+		}
+	}
+}
+
+// allLoaded tells whether every log that was found after an unclean stop was
+// opened, and so recovered.
+func (t *table) allLoaded() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.states {
+		if s.there && !s.removed && s.name != "" && s.log == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// anyDirty tells whether any log has bytes above S.
+func (t *table) anyDirty() bool {
+	for _, l := range t.loaded() {
+		if int64(l.End()) != l.synced.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// close closes the logs that are open.
+func (t *table) close(clean bool) (err error) {
+	for _, l := range t.loaded() {
+		err = errors.Join(err, l.close(clean))
+	}
+	return err
+}
+
+// note remembers what a checkpoint made durable.
+func (t *table) note(c *journal.Checkpoint) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range c.Logs {
+		one := &c.Logs[i]
+		s := t.states[one.ID.Creation]
+		if s == nil {
+			continue
+		}
+		s.synced, s.start, s.producers = one.Synced, one.Start, one.Producers
+		if s.log != nil {
+			s.log.synced.Store(one.Synced)
+		}
+	}
+}
+
+// offsets gives what the last checkpoint says of each log: how far its segments
+// are synced, and where it starts if not at 0.
+func (t *table) offsets() (points, starts map[Partition]int64) {
+	points, starts = map[Partition]int64{}, map[Partition]int64{}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.states {
+		if s.removed || s.name == "" || !s.there {
+			continue
+		}
+		points[s.place()] = s.synced
+		if s.start > 0 {
+			starts[s.place()] = s.start
+		}
+	}
+	return points, starts
 }

@@ -94,7 +94,7 @@ func work(r *rig, acked map[string]engine.Offset) {
 			}
 		}
 		if i == 1 {
-			_ = r.d.checkpointNow() // may fail: that is the test
+			_ = r.d.checkpoints.now() // may fail: that is the test
 		}
 	}
 }

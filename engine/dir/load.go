@@ -15,30 +15,30 @@ import (
 // Load opens a found log, recovering it if the last stop was not clean.
 // Different logs may be loaded at once.
 func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
-	d.mu.Lock()
-	s := d.byName[f.Name]
+	d.logs.mu.Lock()
+	s := d.logs.byName[f.Name]
 	if s == nil || !s.there {
-		d.mu.Unlock()
+		d.logs.mu.Unlock()
 		return nil, fmt.Errorf("dir: %s has no log %s: %w", d.o.Path, f.Name, fs.ErrNotExist)
 	}
 	if s.log != nil {
-		d.mu.Unlock()
+		d.logs.mu.Unlock()
 		return nil, fmt.Errorf("%w: %s is loaded already", ErrExists, f.Name)
 	}
 	late := d.started.Load()
-	d.mu.Unlock()
+	d.logs.mu.Unlock()
 	if late && !d.clean {
 		return nil, fmt.Errorf("dir: %s needs recovery and was not loaded before Start", f.Name)
 	}
-	touched, err := touched(d, f.Name, c)
+	touched, err := d.files.touched(f.Name, c)
 	if err != nil {
 		return nil, fmt.Errorf("dir: load of %s: %w", f.Name, err)
 	}
-	o := logOptions(d, c)
+	o := d.o.logOptions(c)
 	o.Clean = d.clean
 	// Kafka's checkpoints go by name, and may still speak of a topic that was
 	// deleted and made again; ours do not. Theirs count where Kafka has been.
-	d.mu.Lock()
+	d.logs.mu.Lock()
 	o.RecoveryPoint, o.LogStart = engine.Offset(s.synced), engine.Offset(s.start)
 	if !s.known || touched || d.foreign {
 		o.RecoveryPoint = engine.Offset(d.recoveryPoints[s.place()])
@@ -47,7 +47,7 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 	if int64(o.RecoveryPoint) == s.synced {
 		o.Producers = s.producers
 	}
-	d.mu.Unlock()
+	d.logs.mu.Unlock()
 	e, err := engine.Open(filepath.Join(d.o.Path, f.Name), o)
 	if err != nil {
 		return nil, fmt.Errorf("dir: load of %s: %w", f.Name, err)
@@ -55,28 +55,28 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 	if end := int64(e.End()); d.foreign && end < s.acked {
 		d.drop(Drop{Log: s.name, From: end, To: s.acked, Why: "another broker stopped cleanly in this directory without them"})
 	}
-	l := attach(d, s, e)
+	l := d.attach(s, e)
 	l.touched = touched
 	return l, nil
 }
 
 // logOptions is what all logs of the directory share.
-func logOptions(d *Dir, c *engine.Config) engine.Options {
+func (o *Options) logOptions(c *engine.Config) engine.Options {
 	return engine.Options{
-		FS: d.o.FS, Config: c, Now: d.o.Now, ProducerExpiryMs: d.o.ProducerExpiryMs,
-		Descriptors: d.o.Descriptors, Events: d.o.Log,
+		FS: o.FS, Config: c, Now: o.Now, ProducerExpiryMs: o.ProducerExpiryMs,
+		Descriptors: o.Descriptors, Events: o.Log,
 	}
 }
 
 // attach makes an open engine.Log one of this directory's.
-func attach(d *Dir, s *state, e *engine.Log) *Log {
+func (d *Dir) attach(s *state, e *engine.Log) *Log {
 	l := &Log{Log: e, dir: d, s: s, cut: -1}
 	l.tail = journal.Tail{Log: s.id, Moved: l.moved, Sync: l.syncPlaced}
 	l.tail.Begin(int64(e.End()))
-	d.mu.Lock()
+	d.logs.mu.Lock()
 	l.synced.Store(s.synced)
 	s.log = l
-	d.mu.Unlock()
+	d.logs.mu.Unlock()
 	return l
 }
 
@@ -90,22 +90,22 @@ func (d *Dir) Create(id [16]byte, topic string, partition int32, c *engine.Confi
 	if _, _, ok := parseLogName(name); !ok || len(name) > nameMax || filepath.Base(name) != name {
 		return nil, fmt.Errorf("dir: %q cannot be the directory of a log", name)
 	}
-	d.mu.Lock()
-	if d.byName[name] != nil {
-		d.mu.Unlock()
+	d.logs.mu.Lock()
+	if d.logs.byName[name] != nil {
+		d.logs.mu.Unlock()
 		return nil, fmt.Errorf("%w: %s in %s", ErrExists, name, d.o.Path)
 	}
-	s := newState(d, topic, partition, id)
-	d.mu.Unlock()
-	l, err := createLog(d, s, c)
+	s := d.logs.create(topic, partition, id)
+	d.logs.mu.Unlock()
+	l, err := d.createLog(s, c)
 	if err != nil {
-		undoCreate(d, s)
+		d.undoCreate(s)
 		return nil, err
 	}
 	return l, nil
 }
 
-func createLog(d *Dir, s *state, c *engine.Config) (*Log, error) {
+func (d *Dir) createLog(s *state, c *engine.Config) (*Log, error) {
 	path := filepath.Join(d.o.Path, s.name)
 	if _, err := d.o.FS.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		if err == nil {
@@ -123,25 +123,25 @@ func createLog(d *Dir, s *state, c *engine.Config) (*Log, error) {
 	}
 	s.there = true
 	if s.topicID != [16]byte{} {
-		if err := writeMetadata(d, s.name, s.topicID); err != nil {
+		if err := d.files.writeMetadata(s.name, s.topicID); err != nil {
 			return nil, err
 		}
-	} else if err := d.syncDir(d.o.Path); err != nil {
+	} else if err := d.files.sync(d.o.Path); err != nil {
 		return nil, err
 	}
-	o := logOptions(d, c)
+	o := d.o.logOptions(c)
 	o.Clean = true
 	e, err := engine.Open(path, o)
 	if err != nil {
 		return nil, err
 	}
-	return attach(d, s, e), nil
+	return d.attach(s, e), nil
 }
 
 // undoCreate takes back a creation that failed halfway: it was never told.
-func undoCreate(d *Dir, s *state) {
+func (d *Dir) undoCreate(s *state) {
 	if s.there {
-		if err := setAside(d, s.topic, s.partition, s.name, 0); err != nil {
+		if err := d.upkeep.setAside(s.topic, s.partition, s.name, 0); err != nil {
 			_ = d.fail(err) // the caller has its own error
 		}
 	}
@@ -150,9 +150,9 @@ func undoCreate(d *Dir, s *state) {
 			_ = d.fail(err)
 		}
 	}
-	d.mu.Lock()
-	dropState(d, s)
-	d.mu.Unlock()
+	d.logs.mu.Lock()
+	d.logs.forget(s)
+	d.logs.mu.Unlock()
 }
 
 // usable tells whether the directory may be changed.
@@ -160,9 +160,7 @@ func (d *Dir) usable() error {
 	if err := d.Err(); err != nil {
 		return err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed || !d.started.Load() {
+	if d.closed.Load() || !d.started.Load() {
 		return fmt.Errorf("%w: %s", ErrClosed, d.o.Path)
 	}
 	return nil

@@ -48,8 +48,8 @@ type Log struct {
 
 // ID is the topic id of partition.metadata; zero if there is none.
 func (l *Log) ID() [16]byte {
-	l.dir.mu.Lock()
-	defer l.dir.mu.Unlock()
+	l.dir.logs.mu.Lock()
+	defer l.dir.logs.mu.Unlock()
 	return l.s.topicID
 }
 
@@ -72,12 +72,12 @@ func (l *Log) moved() {
 // SetID gives a log that came without partition.metadata its topic id, durably.
 // Not on a loop.
 func (l *Log) SetID(id [16]byte) error {
-	if err := writeMetadata(l.dir, l.s.name, id); err != nil {
+	if err := l.dir.files.writeMetadata(l.s.name, id); err != nil {
 		return l.dir.fail(err)
 	}
-	l.dir.mu.Lock()
+	l.dir.logs.mu.Lock()
 	l.s.topicID = id
-	l.dir.mu.Unlock()
+	l.dir.logs.mu.Unlock()
 	return nil
 }
 
@@ -191,7 +191,7 @@ func (l *Log) Expire(now time.Time, hw engine.Offset) (removed int, err error) {
 	if j != nil {
 		if s := engine.Offset(l.synced.Load()); s < hw {
 			hw = s
-			l.dir.wantCheckpoint()
+			l.dir.upkeep.want()
 		}
 	}
 	if j != nil && hw > l.Start() && hw > l.expirable {

@@ -24,6 +24,15 @@ const (
 	textMax = 64 << 20
 )
 
+// folder is the files of the directory beside the logs.
+type folder struct {
+	fs     vfs.FS
+	path   string
+	events *Events // never nil
+}
+
+func (f *folder) file(name string) string { return filepath.Join(f.path, name) }
+
 // Meta is what meta.properties says of a directory.
 type Meta struct {
 	BrokerID  int32 // -1: not said
@@ -89,34 +98,33 @@ func parseMeta(text string) (Meta, error) {
 	return m, nil
 }
 
-// checkMeta compares meta.properties with what this broker is, or writes it.
-// An existing file is never rewritten: it may hold keys of others.
-func checkMeta(d *Dir) error {
-	m, found, err := ReadMeta(d.o.FS, d.o.Path)
+// identify compares meta.properties with what this broker is, or writes it, and
+// tells the cluster id. An existing file is never rewritten: it may hold keys of
+// others.
+func (f *folder) identify(o *Options) (clusterID string, err error) {
+	m, found, err := ReadMeta(f.fs, f.path)
 	if err != nil {
-		return err
+		return "", err
 	}
-	name := filepath.Join(d.o.Path, metaName)
+	name := f.file(metaName)
 	if !found {
-		if d.o.ClusterID == "" {
-			return fmt.Errorf("%w: %s does not exist and no cluster id is given", ErrMeta, name)
+		if o.ClusterID == "" {
+			return "", fmt.Errorf("%w: %s does not exist and no cluster id is given", ErrMeta, name)
 		}
-		d.clusterID = d.o.ClusterID
 		text := fmt.Sprintf("#\n#%s\ncluster.id=%s\nversion=0\nbroker.id=%d\n",
-			d.now().UTC().Format(time.UnixDate), d.o.ClusterID, d.o.BrokerID)
-		return writeText(d, metaName, text)
+			o.Now().UTC().Format(time.UnixDate), o.ClusterID, o.BrokerID)
+		return o.ClusterID, f.writeText(metaName, text)
 	}
-	if d.o.BrokerID >= 0 && m.BrokerID >= 0 && m.BrokerID != d.o.BrokerID {
-		return fmt.Errorf("%w: %s says broker.id=%d, this is broker %d", ErrMeta, name, m.BrokerID, d.o.BrokerID)
+	if o.BrokerID >= 0 && m.BrokerID >= 0 && m.BrokerID != o.BrokerID {
+		return "", fmt.Errorf("%w: %s says broker.id=%d, this is broker %d", ErrMeta, name, m.BrokerID, o.BrokerID)
 	}
-	if d.o.ClusterID != "" && m.ClusterID != "" && m.ClusterID != d.o.ClusterID {
-		return fmt.Errorf("%w: %s says cluster.id=%s, this cluster is %s", ErrMeta, name, m.ClusterID, d.o.ClusterID)
+	if o.ClusterID != "" && m.ClusterID != "" && m.ClusterID != o.ClusterID {
+		return "", fmt.Errorf("%w: %s says cluster.id=%s, this cluster is %s", ErrMeta, name, m.ClusterID, o.ClusterID)
 	}
-	d.clusterID = m.ClusterID
-	if d.clusterID == "" {
-		d.clusterID = d.o.ClusterID
+	if m.ClusterID == "" {
+		return o.ClusterID, nil
 	}
-	return nil
+	return m.ClusterID, nil
 }
 
 // readText reads a small file whole.
@@ -147,30 +155,31 @@ func readText(fsys vfs.FS, name string) (text string, err error) {
 
 // writeText replaces a file of the directory as Kafka does: a .tmp beside it,
 // synced, renamed, and the directory synced.
-func writeText(d *Dir, name, text string) error {
-	return replaceFile(d, d.o.Path, name, text)
+func (f *folder) writeText(name, text string) error {
+	return f.replace(f.path, name, text)
 }
 
-func replaceFile(d *Dir, path, name, text string) error {
+// replace is writeText for a directory below this one.
+func (f *folder) replace(path, name, text string) error {
 	tmp, final := filepath.Join(path, name+".tmp"), filepath.Join(path, name)
-	f, err := d.o.FS.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	file, err := f.fs.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt([]byte(text), 0)
+	_, err = file.WriteAt([]byte(text), 0)
 	if err == nil {
-		err = f.Sync()
+		err = file.Sync()
 	}
-	if cerr := f.Close(); err == nil {
+	if cerr := file.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
 		return err
 	}
-	if err := d.o.FS.Rename(tmp, final); err != nil {
+	if err := f.fs.Rename(tmp, final); err != nil {
 		return err
 	}
-	return d.syncDir(path)
+	return f.sync(path)
 }
 
 const (
@@ -182,8 +191,8 @@ const (
 )
 
 // readMark finds the clean-shutdown mark, whoever wrote it.
-func readMark(d *Dir, name string) (m journal.Mark, found bool, err error) {
-	info, err := d.o.FS.Stat(filepath.Join(d.o.Path, name))
+func (f *folder) readMark(name string) (m journal.Mark, found bool, err error) {
+	info, err := f.fs.Stat(f.file(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, false, nil
 	}
@@ -195,46 +204,46 @@ func readMark(d *Dir, name string) (m journal.Mark, found bool, err error) {
 
 // makeMark writes the mark under another name, so that a checkpoint can name
 // it before it counts.
-func makeMark(d *Dir) (m journal.Mark, err error) {
-	name := filepath.Join(d.o.Path, markTemp)
-	if err := d.o.FS.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (f *folder) makeMark() (m journal.Mark, err error) {
+	name := f.file(markTemp)
+	if err := f.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return m, err
 	}
-	f, err := d.o.FS.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	file, err := f.fs.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return m, err
 	}
-	_, err = f.WriteAt([]byte(markText), 0)
+	_, err = file.WriteAt([]byte(markText), 0)
 	if err == nil {
-		err = f.Sync()
+		err = file.Sync()
 	}
-	if cerr := f.Close(); err == nil {
+	if cerr := file.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
 		return m, err
 	}
-	m, _, err = readMark(d, markTemp)
+	m, _, err = f.readMark(markTemp)
 	return m, err
 }
 
 // setMark makes the mark count: the last thing of a clean stop.
-func setMark(d *Dir) error {
-	err := d.o.FS.Rename(filepath.Join(d.o.Path, markTemp), filepath.Join(d.o.Path, markName))
+func (f *folder) setMark() error {
+	err := f.fs.Rename(f.file(markTemp), f.file(markName))
 	if err != nil {
 		return err
 	}
-	return d.syncDir(d.o.Path)
+	return f.sync(f.path)
 }
 
 // clearMark removes the mark durably, before the first append.
-func clearMark(d *Dir) error {
-	err := d.o.FS.Remove(filepath.Join(d.o.Path, markName))
+func (f *folder) clearMark() error {
+	err := f.fs.Remove(f.file(markName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return d.syncDir(d.o.Path)
+	return f.sync(f.path)
 }

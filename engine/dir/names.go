@@ -99,8 +99,8 @@ func parseMetadata(text string) (id [16]byte, err error) {
 }
 
 // readMetadata returns the topic id a log's directory names; zero: none.
-func readMetadata(d *Dir, name string) ([16]byte, error) {
-	text, err := readText(d.o.FS, filepath.Join(d.o.Path, name, metadataName))
+func (f *folder) readMetadata(name string) ([16]byte, error) {
+	text, err := readText(f.fs, filepath.Join(f.path, name, metadataName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return [16]byte{}, nil
 	}
@@ -109,18 +109,18 @@ func readMetadata(d *Dir, name string) ([16]byte, error) {
 	}
 	id, err := parseMetadata(text)
 	if err != nil {
-		return id, fmt.Errorf("%w in %s", err, filepath.Join(d.o.Path, name))
+		return id, fmt.Errorf("%w in %s", err, f.file(name))
 	}
 	return id, nil
 }
 
 // writeMetadata writes a log's partition.metadata, durably, name included.
-func writeMetadata(d *Dir, name string, id [16]byte) error {
-	path := filepath.Join(d.o.Path, name)
-	if err := replaceFile(d, path, metadataName, "version: 0\ntopic_id: "+topicText(id)); err != nil {
+func (f *folder) writeMetadata(name string, id [16]byte) error {
+	path := f.file(name)
+	if err := f.replace(path, metadataName, "version: 0\ntopic_id: "+topicText(id)); err != nil {
 		return err
 	}
-	return d.syncDir(d.o.Path)
+	return f.sync(f.path)
 }
 
 // Kafka's offset checkpoints of a log directory.
@@ -190,8 +190,8 @@ func formatOffsets(offsets map[Partition]int64) string {
 
 // readOffsets reads an offset checkpoint. What it should say is rebuilt with
 // the logs, so a file that is broken is named once and begun anew.
-func readOffsets(d *Dir, name string) (map[Partition]int64, error) {
-	text, err := readText(d.o.FS, filepath.Join(d.o.Path, name))
+func (f *folder) readOffsets(name string) (map[Partition]int64, error) {
+	text, err := readText(f.fs, f.file(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return map[Partition]int64{}, nil
 	}
@@ -200,7 +200,7 @@ func readOffsets(d *Dir, name string) (map[Partition]int64, error) {
 	}
 	offsets, bad := parseOffsets(text)
 	if bad != nil {
-		d.events().repaired(d.o.Path, name, bad.Error())
+		f.events.repaired(f.path, name, bad.Error())
 		return map[Partition]int64{}, nil
 	}
 	return offsets, nil

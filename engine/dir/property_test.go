@@ -209,7 +209,7 @@ func (w *world) tidy() {
 	if x := w.pick(); x != nil && rapid.Bool().Draw(w.t, "roll") {
 		w.must(x.log.Roll())
 	}
-	w.must(w.r.d.checkpointNow())
+	w.must(w.r.d.checkpoints.now())
 	if x := w.pick(); x != nil {
 		w.mu.Lock()
 		x.kept = x.log.DurableEnd()

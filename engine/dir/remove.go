@@ -45,13 +45,13 @@ func (d *Dir) Remove(l *Log) error {
 			return d.fail(err)
 		}
 	}
-	d.mu.Lock()
-	dropState(d, l.s)
-	d.mu.Unlock()
+	d.logs.mu.Lock()
+	d.logs.forget(l.s)
+	d.logs.mu.Unlock()
 	// Kafka's checkpoints go by name: the next log of that name must not find
 	// this one's offsets, here or with Kafka.
 	d.checkpoints.Lock()
-	err := writeOffsets(d)
+	err := d.checkpoints.writeOffsets()
 	d.checkpoints.Unlock()
 	if err != nil && !vfs.IsNoSpace(err) {
 		return d.fail(err)
@@ -60,41 +60,42 @@ func (d *Dir) Remove(l *Log) error {
 	delay := l.Log.Config().DeleteDelayMs
 	err = errors.Join(err, l.Log.Close(false))
 	l.mu.Unlock()
-	if serr := setAside(d, l.s.topic, l.s.partition, l.s.name, delay); serr != nil {
+	if serr := d.upkeep.setAside(l.s.topic, l.s.partition, l.s.name, delay); serr != nil {
 		return d.fail(serr)
 	}
 	l.moved()
 	return err
 }
 
-// setAside renames a log's directory, durably, and lets the background remove
-// it later.
-func setAside(d *Dir, topic string, partition int32, name string, delayMs int64) error {
+// setAside renames a log's directory, durably, and removes it later.
+func (u *upkeep) setAside(topic string, partition int32, name string, delayMs int64) error {
+	d := u.d
 	aside := deleteName(topic, partition)
 	if err := d.o.FS.Rename(filepath.Join(d.o.Path, name), filepath.Join(d.o.Path, aside)); err != nil {
 		return err
 	}
-	if err := d.syncDir(d.o.Path); err != nil {
+	if err := d.files.sync(d.o.Path); err != nil {
 		return err
 	}
-	d.mu.Lock()
-	d.deletions = append(d.deletions, deletion{aside, d.now().UnixMilli() + delayMs})
-	d.mu.Unlock()
+	u.mu.Lock()
+	u.deletions = append(u.deletions, deletion{aside, d.now().UnixMilli() + delayMs})
+	u.mu.Unlock()
 	return nil
 }
 
 // deleteDue removes what was set aside long enough ago.
-func deleteDue(d *Dir, nowMs int64) {
-	d.mu.Lock()
+func (u *upkeep) deleteDue(nowMs int64) {
+	d := u.d
+	u.mu.Lock()
 	var due []string
-	d.deletions = slices.DeleteFunc(d.deletions, func(x deletion) bool {
+	u.deletions = slices.DeleteFunc(u.deletions, func(x deletion) bool {
 		if x.dueMs > nowMs {
 			return false
 		}
 		due = append(due, x.name)
 		return true
 	})
-	d.mu.Unlock()
+	u.mu.Unlock()
 	for _, name := range due {
 		d.chores.add(func() {
 			err := d.o.FS.RemoveAll(filepath.Join(d.o.Path, name))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/samsa-broker/samsa/engine"
 	"github.com/samsa-broker/samsa/engine/batch"
@@ -14,19 +15,20 @@ import (
 
 // replayer brings the journal's entries back into the logs.
 type replayer struct {
-	d     *Dir
-	out   *Started
-	lost  map[uint64]int   // creation -> index in d.damage
-	drops map[uint64]*Drop // what is dropped on purpose, by creation
-	order []uint64         // of drops
-	spans []engine.Span
+	d      *Dir
+	out    *Started
+	damage []Drop           // what cannot be brought back
+	lost   map[uint64]int   // creation -> index in damage
+	drops  map[uint64]*Drop // what is dropped on purpose, by creation
+	order  []uint64         // of drops
+	spans  []engine.Span
 }
 
 // replayJournal applies the journal. Doing it twice, or dying within, changes nothing:
 // every rule looks at the log as it stands.
 func replayJournal(d *Dir, out *Started) error {
 	r := &replayer{d: d, out: out, lost: map[uint64]int{}, drops: map[uint64]*Drop{}}
-	for _, l := range loaded(d) {
+	for _, l := range d.logs.loaded() {
 		if err := r.missing(l); err != nil {
 			return err
 		}
@@ -40,7 +42,7 @@ func replayJournal(d *Dir, out *Started) error {
 	for _, creation := range r.order {
 		d.drop(*r.drops[creation])
 	}
-	return damageError(d)
+	return r.verdict()
 }
 
 // missing handles a log that lacks segments, names and all: those the power
@@ -70,7 +72,7 @@ func (r *replayer) entry(e *journal.Entry) error {
 	case journal.KindCreated, journal.KindRemoved, journal.KindStart, journal.KindExpire:
 		return nil // survey took it
 	}
-	s := r.d.states[e.Log.Creation]
+	s := r.d.logs.states[e.Log.Creation]
 	switch {
 	case s == nil: // its creation stood in a group that is damaged
 		name := fmt.Sprintf("topic id %s partition %d", topicText(e.Log.Topic), e.Log.Partition)
@@ -214,15 +216,37 @@ func (r *replayer) append(l *Log, e *journal.Entry) error {
 	return nil
 }
 
+// verdict makes one error of what replay could not bring back.
+func (r *replayer) verdict() error {
+	d := r.d
+	if len(r.damage) == 0 {
+		return nil
+	}
+	var text strings.Builder
+	for i, x := range r.damage {
+		if i > 0 {
+			text.WriteString("; ")
+		}
+		fmt.Fprintf(&text, "%s lacks offsets %d to %d: %s", x.Log, x.From, x.To-1, x.Why)
+	}
+	if d.accept {
+		for _, x := range r.damage {
+			d.drop(x)
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: %s: %s", ErrDamaged, d.o.Path, text.String())
+}
+
 // loses notes damage, one range a log.
 func (r *replayer) loses(e *journal.Entry, name string, from int64, why string) {
 	i, ok := r.lost[e.Log.Creation]
 	if !ok {
-		i = len(r.d.damage)
+		i = len(r.damage)
 		r.lost[e.Log.Creation] = i
-		r.d.damage = append(r.d.damage, Drop{Log: name, From: from, To: from, Why: why})
+		r.damage = append(r.damage, Drop{Log: name, From: from, To: from, Why: why})
 	}
-	r.d.damage[i].To = max(r.d.damage[i].To, e.Last+1)
+	r.damage[i].To = max(r.damage[i].To, e.Last+1)
 }
 
 // drops1 notes what is left out on purpose, one range a log.

@@ -4,5 +4,5 @@
 
 package dir
 
-// syncDir makes the names in a directory durable.
-func (d *Dir) syncDir(path string) error { return d.o.FS.SyncDir(path) }
+// sync makes the names in a directory durable.
+func (f *folder) sync(path string) error { return f.fs.SyncDir(path) }

@@ -6,11 +6,11 @@ package dir
 
 import "os"
 
-// syncDir makes the names in a directory durable, unless this build was told
+// sync makes the names in a directory durable, unless this build was told
 // not to: see package journal.
-func (d *Dir) syncDir(path string) error {
+func (f *folder) sync(path string) error {
 	if os.Getenv("SAMSA_SABOTAGE") == "dirsync" {
 		return nil
 	}
-	return d.o.FS.SyncDir(path)
+	return f.fs.SyncDir(path)
 }

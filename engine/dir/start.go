@@ -5,7 +5,6 @@ package dir
 import (
 	"crypto/rand"
 	"fmt"
-	"strings"
 
 	"github.com/samsa-broker/samsa/engine/journal"
 )
@@ -37,7 +36,7 @@ func (d *Dir) Start(logs []*Log) error {
 		return err
 	}
 	d.started.Store(true)
-	d.wg.Go(func() { background(d) })
+	d.wg.Go(d.upkeep.run)
 	out.Took = d.now().Sub(began)
 	if d.events().Started != nil {
 		d.events().Started(d.o.Path, out)
@@ -54,23 +53,23 @@ func beginLife(d *Dir, out *Started) (err error) {
 	if d.last != nil {
 		last = d.last.Sequence
 	}
-	if d.slots, err = journal.OpenSlots(d.o.FS, d.o.Path, last); err != nil {
+	if d.checkpoints.slots, err = journal.OpenSlots(d.o.FS, d.o.Path, last); err != nil {
 		return err
 	}
 	if d.o.Durability == Journal {
 		_, _ = rand.Read(d.id[:]) // never fails
 	}
-	forget(d)
+	d.logs.prune()
 	for range 2 { // both slots speak of this life, so that rot in one cannot bring back the last
-		if err := d.checkpoint(); err != nil {
+		if err := d.checkpoints.write(); err != nil {
 			return err
 		}
 	}
-	if err := clearMark(d); err != nil {
+	if err := d.files.clearMark(); err != nil {
 		return err
 	}
 	if d.o.Durability != Journal {
-		for _, l := range loaded(d) {
+		for _, l := range d.logs.loaded() {
 			l.tail.Begin(int64(l.End()))
 		}
 		return nil
@@ -81,7 +80,7 @@ func beginLife(d *Dir, out *Started) (err error) {
 	o := journal.Options{
 		FS: d.o.FS, Dir: d.o.Path, Writer: d.o.Writer, ID: d.id, FileBytes: d.fileBytes,
 		Events: journal.Events{
-			Sealed: d.wantCheckpoint,
+			Sealed: d.upkeep.want,
 			Broken: func(err error) { _ = d.fail(err) },
 			Full: func(err error) {
 				if d.events().Full != nil {
@@ -97,44 +96,11 @@ func beginLife(d *Dir, out *Started) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, l := range loaded(d) {
+	for _, l := range d.logs.loaded() {
 		l.tail.Begin(int64(l.End()))
 	}
 	d.journal.Store(j)
 	out.JournalBytes = d.fileBytes
 	out.Direct, out.WhyNot = j.Direct()
 	return nil
-}
-
-// forget drops what the journal knows and the directory does not hold: logs
-// that are removed, or whose creation did not come to a directory.
-func forget(d *Dir) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, s := range sortedStates(d) {
-		if s.removed || s.name == "" || !s.there {
-			dropState(d, s)
-		}
-	}
-}
-
-// damageError makes one error of what replay could not bring back.
-func damageError(d *Dir) error {
-	if len(d.damage) == 0 {
-		return nil
-	}
-	var text strings.Builder
-	for i, x := range d.damage {
-		if i > 0 {
-			text.WriteString("; ")
-		}
-		fmt.Fprintf(&text, "%s lacks offsets %d to %d: %s", x.Log, x.From, x.To-1, x.Why)
-	}
-	if d.accept {
-		for _, x := range d.damage {
-			d.drop(x)
-		}
-		return nil
-	}
-	return fmt.Errorf("%w: %s: %s", ErrDamaged, d.o.Path, text.String())
 }

@@ -14,21 +14,83 @@ import (
 	"github.com/samsa-broker/samsa/engine/journal"
 )
 
-// survey reads what checkpoint and journal say about logs, not yet what they
+// surveyor reads what the last user of a directory left, and fills the table.
+type surveyor struct{ d *Dir }
+
+// read is Open under the lock.
+func (v *surveyor) read() (err error) {
+	d := v.d
+	if d.clusterID, err = d.files.identify(&d.o); err != nil {
+		return err
+	}
+	if d.fileBytes, err = d.o.journalBytes(); err != nil {
+		return err
+	}
+	budget := d.o.BudgetBytes
+	if budget == 0 {
+		budget = min(budgetMax, d.fileBytes/4)
+	}
+	d.clients.budget, d.internal.budget = budget, max(1, budget/internalShare)
+	if err := v.checkpoints(); err != nil {
+		return err
+	}
+	if err := v.names(); err != nil {
+		return err
+	}
+	return v.list()
+}
+
+// checkpoints reads the mark, the journal's checkpoint and Kafka's.
+func (v *surveyor) checkpoints() error {
+	d := v.d
+	c, why, err := journal.ReadCheckpoint(d.o.FS, d.o.Path)
+	if err != nil {
+		return err
+	}
+	mark, found, err := d.files.readMark(markName)
+	if err != nil {
+		return err
+	}
+	d.last, d.clean = c, found
+	d.foreign = found && (c == nil || c.Mark != mark)
+	none := [16]byte{}
+	if c != nil && c.Store != none && d.o.StoreID != none && c.Store != d.o.StoreID {
+		return fmt.Errorf("%w: %s was used with store %x, this is %x", ErrStore, d.o.Path, c.Store, d.o.StoreID)
+	}
+	if c == nil && why != nil && !d.clean {
+		if !d.accept {
+			return fmt.Errorf("%w: %s: no checkpoint can be read: %w", ErrDamaged, d.o.Path, why)
+		}
+		d.drop(Drop{Log: "all logs", From: -1, To: -1, Why: "no checkpoint can be read: " + why.Error()})
+	} else if why != nil {
+		d.events().repaired(d.o.Path, "samsa.checkpoint", why.Error())
+	}
+	if d.recoveryPoints, err = d.files.readOffsets(recoveryPointName); err != nil {
+		return err
+	}
+	if d.logStarts, err = d.files.readOffsets(logStartName); err != nil {
+		return err
+	}
+	d.highWatermarks, err = d.files.readOffsets(replicationName)
+	return err
+}
+
+// names reads what checkpoint and journal say about logs, not yet what they
 // hold of them: which were made, removed or moved their start, and how far they
 // were acknowledged. After a clean stop of our own there is nothing to read.
-func survey(d *Dir) error {
+func (v *surveyor) names() error {
+	d := v.d
 	if d.last == nil {
-		return surveyNothing(d)
+		return v.nothing()
 	}
-	d.nextCreation = max(1, d.last.NextCreation)
+	d.logs.nextCreation = max(1, d.last.NextCreation)
 	for i := range d.last.Logs {
 		l := &d.last.Logs[i]
 		topic, partition, ok := parseLogName(l.Name)
 		if !ok {
 			return fmt.Errorf("%w: checkpoint names a log %q", ErrDamaged, l.Name)
 		}
-		addState(d, &state{
+		d.logs.enter(&state{
 			id: l.ID, topicID: l.ID.Topic, topic: topic, partition: partition, name: l.Name, known: true,
 			synced: l.Synced, start: l.Start, producers: l.Producers, acked: l.Synced,
 		})
@@ -36,19 +98,20 @@ func survey(d *Dir) error {
 	if d.last.FileBytes == 0 || d.clean && !d.foreign {
 		return nil
 	}
-	got, err := journal.Scan(d.o.FS, d.o.Path, d.last, func(_ uint64, e *journal.Entry) error { return surveyEntry(d, e) })
+	got, err := journal.Scan(d.o.FS, d.o.Path, d.last, func(_ uint64, e *journal.Entry) error { return v.entry(e) })
 	if err != nil {
 		return err
 	}
 	if len(got.Gaps) == 0 {
 		return nil
 	}
-	return surveyGaps(d, got.Gaps)
+	return v.gaps(got.Gaps)
 }
 
-// surveyNothing is survey without a checkpoint. A journal with groups in it
+// nothing is names without a checkpoint. A journal with groups in it
 // must have had one.
-func surveyNothing(d *Dir) error {
+func (v *surveyor) nothing() error {
+	d := v.d
 	if d.clean || d.accept {
 		return nil
 	}
@@ -73,15 +136,16 @@ func surveyNothing(d *Dir) error {
 	return nil
 }
 
-// surveyEntry takes one entry's word on its log.
-func surveyEntry(d *Dir, e *journal.Entry) error {
-	s := d.states[e.Log.Creation]
+// entry takes one entry's word on its log.
+func (v *surveyor) entry(e *journal.Entry) error {
+	d := v.d
+	s := d.logs.states[e.Log.Creation]
 	if e.Kind == journal.KindCreated && s == nil {
 		topic, partition, ok := parseLogName(string(e.Data))
 		if !ok {
 			return fmt.Errorf("%w: journal names a log %q", ErrDamaged, e.Data)
 		}
-		addState(d, &state{
+		d.logs.enter(&state{
 			id: e.Log, topicID: e.Log.Topic, topic: topic, partition: partition, name: string(e.Data), known: true,
 			synced: e.Base, acked: e.Base,
 		})
@@ -95,8 +159,8 @@ func surveyEntry(d *Dir, e *journal.Entry) error {
 		s.acked = max(s.acked, e.Last+1)
 	case journal.KindRemoved:
 		s.removed = true
-		if d.byName[s.name] == s {
-			delete(d.byName, s.name)
+		if d.logs.byName[s.name] == s {
+			delete(d.logs.byName, s.name)
 		}
 	case journal.KindStart:
 		s.start = max(s.start, e.Base)
@@ -108,9 +172,10 @@ func surveyEntry(d *Dir, e *journal.Entry) error {
 	return nil
 }
 
-// surveyGaps names what may be lost: what the missing groups held nobody knows,
+// gaps names what may be lost: what the missing groups held nobody knows,
 // but the logs that go on behind them are.
-func surveyGaps(d *Dir, gaps []journal.Gap) error {
+func (v *surveyor) gaps(gaps []journal.Gap) error {
+	d := v.d
 	var text strings.Builder
 	for i, g := range gaps {
 		if i > 0 {
@@ -127,7 +192,7 @@ func surveyGaps(d *Dir, gaps []journal.Gap) error {
 	behind := map[uint64]bool{}
 	next := gaps[0].Next
 	_, err := journal.Scan(d.o.FS, d.o.Path, d.last, func(seq uint64, e *journal.Entry) error {
-		s := d.states[e.Log.Creation]
+		s := d.logs.states[e.Log.Creation]
 		if seq < next || behind[e.Log.Creation] || e.Kind != journal.KindBatch && e.Kind != journal.KindSynced {
 			return nil
 		}
@@ -149,9 +214,10 @@ func surveyGaps(d *Dir, gaps []journal.Gap) error {
 	return nil
 }
 
-// listLogs reads the directory and brings it together with what the journal says:
+// list reads the directory and brings it together with what the journal says:
 // deletions and creations that were cut short are finished.
-func listLogs(d *Dir) error {
+func (v *surveyor) list() error {
+	d := v.d
 	entries, err := d.o.FS.ReadDir(d.o.Path)
 	if err != nil {
 		return err
@@ -163,7 +229,7 @@ func listLogs(d *Dir) error {
 		}
 		switch suffixOf(name) {
 		case "-delete":
-			d.deletions = append(d.deletions, deletion{name, d.now().UnixMilli() + deleteDelayMs})
+			d.upkeep.deletions = append(d.upkeep.deletions, deletion{name, d.now().UnixMilli() + deleteDelayMs})
 			continue
 		case "-future", "-stray":
 			continue
@@ -173,11 +239,11 @@ func listLogs(d *Dir) error {
 			d.events().ignored(d.o.Path, name, "the name is not TOPIC-PARTITION; Kafka would refuse to start")
 			continue
 		}
-		if err := listLog(d, topic, partition, name); err != nil {
+		if err := v.listOne(topic, partition, name); err != nil {
 			return err
 		}
 	}
-	for _, s := range sortedStates(d) {
+	for _, s := range d.logs.sorted() {
 		if !s.there || s.removed {
 			continue
 		}
@@ -189,32 +255,33 @@ func listLogs(d *Dir) error {
 	return nil
 }
 
-// listLog is list for one directory that is named like a log.
-func listLog(d *Dir, topic string, partition int32, name string) error {
-	id, err := readMetadata(d, name)
+// listOne is list for one directory that is named like a log.
+func (v *surveyor) listOne(topic string, partition int32, name string) error {
+	d := v.d
+	id, err := d.files.readMetadata(name)
 	if err != nil {
 		return err
 	}
 	none := [16]byte{}
-	for _, s := range sortedStates(d) { // a deletion that did not come to the rename
-		if s.removed && s.name == name && !d.foreign && s.topicID == id && d.byName[name] == nil {
-			return setAside(d, s.topic, s.partition, name, deleteDelayMs)
+	for _, s := range d.logs.sorted() { // a deletion that did not come to the rename
+		if s.removed && s.name == name && !d.foreign && s.topicID == id && d.logs.byName[name] == nil {
+			return d.upkeep.setAside(s.topic, s.partition, name, deleteDelayMs)
 		}
 	}
-	s := d.byName[name]
+	s := d.logs.byName[name]
 	if s != nil && s.topicID != none && id != none && s.topicID != id {
 		// Another broker deleted the topic and made it again.
 		s.name = "" // nothing of it stands here
-		delete(d.byName, name)
+		delete(d.logs.byName, name)
 		s = nil
 	}
 	if s == nil {
-		s = newState(d, topic, partition, id)
+		s = d.logs.create(topic, partition, id)
 		s.synced = d.recoveryPoints[s.place()]
 		s.acked = 0
 	}
 	if id == none && s.topicID != none {
-		if err := writeMetadata(d, name, s.topicID); err != nil { // a creation that was cut short
+		if err := d.files.writeMetadata(name, s.topicID); err != nil { // a creation that was cut short
 			return err
 		}
 	} else {
@@ -233,9 +300,9 @@ const preallocated = 1 << 20
 // a log, and cuts it to size only when it stops cleanly. We never do, so our
 // files end in a zero entry only where a power cut tore them; those are small.
 // It must be asked before the log is opened, which mends the index.
-func touched(d *Dir, name string, c *engine.Config) (bool, error) {
-	path := filepath.Join(d.o.Path, name)
-	entries, err := d.o.FS.ReadDir(path)
+func (f *folder) touched(name string, c *engine.Config) (bool, error) {
+	path := f.file(name)
+	entries, err := f.fs.ReadDir(path)
 	if err != nil {
 		return false, err
 	}
@@ -249,16 +316,16 @@ func touched(d *Dir, name string, c *engine.Config) (bool, error) {
 		return false, nil
 	}
 	const entry = 8
-	f, err := d.o.FS.OpenFile(filepath.Join(path, active), os.O_RDONLY, 0)
+	file, err := f.fs.OpenFile(filepath.Join(path, active), os.O_RDONLY, 0)
 	if err != nil {
 		return false, err
 	}
-	size, err := f.Size()
+	size, err := file.Size()
 	var last [entry]byte
 	if err == nil && size >= entry {
-		_, err = f.ReadAt(last[:], size-entry)
+		_, err = file.ReadAt(last[:], size-entry)
 	}
-	if cerr := f.Close(); err == nil {
+	if cerr := file.Close(); err == nil {
 		err = cerr
 	}
 	grown := size >= preallocated || c != nil && size == int64(c.IndexBytes)/entry*entry
