@@ -5,9 +5,6 @@ package journal
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -56,9 +53,7 @@ type Events struct {
 // Journal is open for placing entries.
 type Journal struct {
 	o      Options
-	files  [Files]vfs.File
-	align  int64
-	direct error // why O_DIRECT is not used, nil when it is
+	files  files
 	writer Writer
 
 	groups [2]group
@@ -87,50 +82,15 @@ type Journal struct {
 	wg   sync.WaitGroup
 }
 
-// Prepare makes the journal's files if they are not there, gives them fileBytes
-// each and makes all of it durable.
-func Prepare(fsys vfs.FS, dir string, fileBytes int64) error {
-	for i := range Files {
-		if err := prepareFile(fsys, filepath.Join(dir, FileName(i)), fileBytes); err != nil {
-			return err
-		}
-	}
-	return fsys.SyncDir(dir)
-}
-
-func prepareFile(fsys vfs.FS, name string, fileBytes int64) (err error) {
-	if info, err := fsys.Stat(name); err == nil && info.Mode().IsRegular() && info.Size() == fileBytes {
-		return nil
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := fsys.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	if err := f.Truncate(fileBytes); err != nil {
-		return err
-	}
-	if err := f.Allocate(0, fileBytes); err != nil && !errors.Is(err, vfs.ErrUnsupported) {
-		return err
-	}
-	return f.Sync()
-}
-
 // Open begins a new life of a journal whose files Prepare made.
 func Open(o Options) (*Journal, error) {
 	if o.FileBytes < 4*Block || o.FileBytes%Block != 0 {
 		return nil, fmt.Errorf("journal: files of %d bytes: want a multiple of %d, four at least", o.FileBytes, Block)
 	}
-	j := &Journal{o: o, align: Block, sequence: 1, zeroed: o.Zeroed, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	j := &Journal{o: o, files: files{size: o.FileBytes, align: Block}, sequence: 1, zeroed: o.Zeroed, wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	j.moved.L = &j.mu
 	j.kickFn = func() { j.asked.Store(false); j.kickNow() }
-	if err := j.openFiles(); err != nil {
+	if err := j.files.open(o.FS, o.Dir); err != nil {
 		return nil, err
 	}
 	limit := int(o.FileBytes/2) + GroupHeaderSize
@@ -156,51 +116,8 @@ func Open(o Options) (*Journal, error) {
 	return j, nil
 }
 
-// openFiles takes all files past the page cache, or none.
-func (j *Journal) openFiles() (err error) {
-	defer func() {
-		if err != nil {
-			j.closeFiles()
-		}
-	}()
-	for i := range j.files {
-		f, align, err := j.o.FS.OpenDirect(filepath.Join(j.o.Dir, FileName(i)))
-		if err == nil && (j.o.FileBytes%int64(align) != 0 || align > os.Getpagesize()) {
-			_ = f.Close() // nothing was written through it
-			err = fmt.Errorf("%w: alignment of %d bytes", vfs.ErrNoDirect, align)
-		}
-		if errors.Is(err, vfs.ErrNoDirect) {
-			j.closeFiles()
-			j.direct = err
-			break
-		}
-		if err != nil {
-			return err
-		}
-		j.files[i], j.align = f, max(j.align, int64(align))
-	}
-	if j.direct == nil {
-		return nil
-	}
-	for i := range j.files {
-		if j.files[i], err = j.o.FS.OpenFile(filepath.Join(j.o.Dir, FileName(i)), os.O_RDWR, 0); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (j *Journal) closeFiles() {
-	for i, f := range j.files {
-		if f != nil {
-			_ = f.Close() // every write through it was durable or is lost already
-			j.files[i] = nil
-		}
-	}
-}
-
 // Direct tells whether O_DIRECT is in use; if not, why.
-func (j *Journal) Direct() (bool, error) { return j.direct == nil, j.direct }
+func (j *Journal) Direct() (bool, error) { return j.files.notDirect == nil, j.files.notDirect }
 
 // Zeroed is how far the files were written at least once, for a checkpoint.
 func (j *Journal) Zeroed() int64 {
@@ -399,7 +316,7 @@ func (j *Journal) Close() error {
 	if j.busy.Load() {
 		return err // a write may still be in the writer's hands: keep file and memory
 	}
-	j.closeFiles()
+	j.files.close()
 	for i := range j.groups {
 		unmapBuffer(j.groups[i].buf)
 		j.groups[i].buf = nil

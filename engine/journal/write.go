@@ -23,14 +23,14 @@ func (j *Journal) ready(g *group) {
 		j.finish(g)
 		return
 	}
-	j.wg.Go(func() { syncFirst(j, g) }) // one at a time: the journal is busy with it
+	j.wg.Go(func() { j.syncFirst(g) }) // one at a time: the journal is busy with it
 }
 
 // syncFirst makes durable the ranges that were not copied before the group that
 // says they are is sent.
-func syncFirst(j *Journal, g *group) {
+func (j *Journal) syncFirst(g *group) {
 	for t := g.syncs.Load(); t != nil; t = t.marks[g.index].nextSync {
-		if err := syncTail(j, t); err != nil {
+		if err := j.syncTail(t); err != nil {
 			j.breakDown(fmt.Errorf("sync of a batch too large for the journal: %w", err))
 			return
 		}
@@ -39,13 +39,13 @@ func syncFirst(j *Journal, g *group) {
 }
 
 // syncTail asks until it is done or can never be.
-func syncTail(j *Journal, t *Tail) error {
+func (j *Journal) syncTail(t *Tail) error {
 	for {
 		err := t.Sync()
 		if !errors.Is(err, ErrLater) {
 			return err
 		}
-		full(j, err)
+		j.full(err)
 		select {
 		case <-j.stop:
 			return err
@@ -57,7 +57,7 @@ func syncTail(j *Journal, t *Tail) error {
 // finish pads the group and sends it.
 func (j *Journal) finish(g *group) {
 	g.size = g.used()
-	g.padded = roundUp(int64(g.size), int64(j.align))
+	g.padded = roundUp(int64(g.size), j.files.align)
 	clear(g.buf[g.size:g.padded])
 	j.submit(g)
 }
@@ -70,7 +70,7 @@ func (j *Journal) submit(g *group) {
 		j.mu.Unlock()
 		return // broken: the journal stays busy, nothing is written any more
 	}
-	pos, entersFile := next(j, g)
+	pos, entersFile := j.files.next(j.position, g.padded)
 	full := pos+g.padded > j.released+Files*j.o.FileBytes
 	zeroing := pos < j.zeroing && pos+g.padded > j.zeroFrom
 	if full || zeroing {
@@ -89,22 +89,13 @@ func (j *Journal) submit(g *group) {
 	g.position = pos
 	h := Header{Journal: j.o.ID, Position: pos, Sequence: sequence, Padded: g.padded, Entries: int(g.count.Load())}
 	h.seal(g.buf[:g.size])
-	write(j, g)
-}
-
-// next is where the group goes: no group straddles two files.
-func next(j *Journal, g *group) (pos int64, entersFile bool) {
-	pos = j.position
-	if left := j.o.FileBytes - pos%j.o.FileBytes; left < g.padded {
-		pos += left
-	}
-	return pos, pos > 0 && pos%j.o.FileBytes == 0
+	j.write(g)
 }
 
 // write sends the sealed group to its place, the first time or again.
-func write(j *Journal, g *group) {
-	f := j.files[g.position/j.o.FileBytes%Files]
-	writeDurable(j.writer, f, g.buf[:g.padded], g.position%j.o.FileBytes, g.done)
+func (j *Journal) write(g *group) {
+	f, off := j.files.at(g.position)
+	writeDurable(j.writer, f, g.buf[:g.padded], off, g.done)
 }
 
 // written is the completion of a group's write, on the writer's goroutine.
@@ -118,7 +109,7 @@ func (j *Journal) written(g *group, err error) {
 		j.mu.Lock()
 		j.again = g
 		j.mu.Unlock()
-		full(j, err)
+		j.full(err)
 		j.nudge()
 	default:
 		j.breakDown(fmt.Errorf("write of group at %d: %w", g.position, err))
@@ -151,7 +142,7 @@ func (j *Journal) landed(g *group) {
 }
 
 // full says that the group in flight waits for space.
-func full(j *Journal, err error) {
+func (j *Journal) full(err error) {
 	j.mu.Lock()
 	j.stuck = true
 	j.moved.Broadcast()
@@ -204,7 +195,7 @@ func (j *Journal) background() {
 			j.again = nil
 			j.mu.Unlock()
 			if g != nil {
-				write(j, g)
+				j.write(g)
 			}
 		}
 		for zeroNext(j, &zeros) {

@@ -42,8 +42,8 @@ func zeroNext(j *Journal, zeros *[]byte) bool {
 		}
 		*zeros = b
 	}
-	f := j.files[start/j.o.FileBytes%Files]
-	_, err := f.WriteAt((*zeros)[:end-start], start%j.o.FileBytes)
+	f, off := j.files.at(start)
+	_, err := f.WriteAt((*zeros)[:end-start], off)
 	switch {
 	case err == nil:
 		endZero(j, end)
