@@ -122,6 +122,7 @@ func (j *Journal) landed(g *group) {
 	j.position = g.position + g.padded
 	j.sequence++
 	j.stuck = false
+	_, _, zero := toZero(j)
 	j.mu.Unlock()
 	for t := g.tails.Load(); t != nil; {
 		next := t.marks[g.index].next
@@ -131,7 +132,9 @@ func (j *Journal) landed(g *group) {
 	if g.padded > keepBuffer {
 		forgetBuffer(g.buf[keepBuffer:roundUp(g.padded, Block)])
 	}
-	j.nudge()
+	if zero { // not each time: to wake a goroutine costs more than the rest of this
+		j.nudge()
+	}
 	if !j.sealOpen() {
 		j.busy.Store(false)
 		j.kickNow() // something may have been placed between the two

@@ -22,12 +22,8 @@ const (
 // A chunk is claimed under the lock, and a group that would meet it waits.
 func zeroNext(j *Journal, zeros *[]byte) bool {
 	j.mu.Lock()
-	end := min(roundUp(j.zeroed+1, zeroChunk), Files*j.o.FileBytes)
-	if in := j.zeroed / j.o.FileBytes; end > (in+1)*j.o.FileBytes {
-		end = (in + 1) * j.o.FileBytes // no chunk straddles two files
-	}
-	start := j.zeroed
-	if j.err != nil || j.closed || j.noZero || start >= end || start-j.position >= zeroAhead || j.position == 0 && j.sequence == 1 {
+	start, end, due := toZero(j)
+	if !due {
 		j.mu.Unlock()
 		return false
 	}
@@ -57,6 +53,17 @@ func zeroNext(j *Journal, zeros *[]byte) bool {
 		j.breakDown(fmt.Errorf("zeroing at %d: %w", start, err))
 	}
 	return false
+}
+
+// toZero is the chunk that zeroNext would take now, if it is due. Under j.mu.
+func toZero(j *Journal) (start, end int64, due bool) {
+	start, end = j.zeroed, min(roundUp(j.zeroed+1, zeroChunk), Files*j.o.FileBytes)
+	if in := start / j.o.FileBytes; end > (in+1)*j.o.FileBytes {
+		end = (in + 1) * j.o.FileBytes // no chunk straddles two files
+	}
+	begun := j.position > 0 || j.sequence > 1
+	due = j.err == nil && !j.closed && !j.noZero && start < end && start-j.position < zeroAhead && begun
+	return start, end, due
 }
 
 // endZero gives the claimed chunk up and lets a group go on that met it.
