@@ -136,6 +136,12 @@ func (l *Log) TrimTo(start Offset) error {
 	return nil
 }
 
+// Reapable tells whether Reap would find something to remove. For any goroutine.
+func Reapable(l *Log, now time.Time) bool {
+	at := l.shelf.oldestMs.Load()
+	return at != 0 && now.UnixMilli()-at >= l.Config().DeleteDelayMs
+}
+
 // Reap removes the files of segments that were deleted file.delete.delay.ms
 // before now, and closes nothing: readers that hold Spans of them keep them.
 func (l *Log) Reap(now time.Time) error {

@@ -19,13 +19,11 @@ const (
 // Expire deletes whole segments from the front: those below the log start
 // and, where cleanup.policy contains delete, those that retention.bytes and
 // retention.ms give up. Nothing at or above the high watermark hw goes. The
-// files are renamed now and removed by Reap. It also forgets producers that
-// have been silent for long. Nothing may be staged.
+// files are renamed now and removed by Reap. Nothing may be staged.
 func (l *Log) Expire(now time.Time, hw Offset) (removed int, err error) {
 	if err := l.fence.usable(); err != nil {
 		return 0, err
 	}
-	l.history.producers.Expire(now.UnixMilli(), l.history.expiryMs)
 	p := retention{log: l, now: now, hw: hw}
 	for {
 		n, why, err := p.due()
@@ -36,6 +34,14 @@ func (l *Log) Expire(now time.Time, hw Offset) (removed int, err error) {
 			return removed, err
 		}
 		removed += n
+	}
+}
+
+// ExpireProducers forgets producers that have been silent for
+// producer.id.expiration.ms and have no transaction open. Nothing may be staged.
+func ExpireProducers(l *Log, now time.Time) {
+	if l.fence.usable() == nil {
+		l.history.producers.Expire(now.UnixMilli(), l.history.expiryMs)
 	}
 }
 

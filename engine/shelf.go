@@ -27,6 +27,8 @@ type shelf struct {
 	synced atomic.Int64
 	size   atomic.Int64 // bytes of all segments
 
+	oldestMs atomic.Int64 // when the first of doomed was deleted, Unix ms; 0: there is none
+
 	// What follows belongs to the holder of the turn.
 	trusted bool // the active segment's end was taken from elsewhere and not checked yet
 	doomed  []doomed
@@ -137,6 +139,7 @@ func (sh *shelf) doom(s *segment.Segment) error {
 		return sh.fence.fail("delete segment", err)
 	}
 	sh.doomed = append(sh.doomed, doomed{Offset(s.Base()), sh.now()})
+	sh.noteOldest()
 	return nil
 }
 
@@ -164,5 +167,15 @@ func (sh *shelf) reap(now time.Time, delay time.Duration) error {
 		}
 		return true
 	})
+	sh.noteOldest()
 	return errors.Join(errs...)
+}
+
+// noteOldest publishes since when a deleted segment waits for reap.
+func (sh *shelf) noteOldest() {
+	at := int64(0)
+	if len(sh.doomed) > 0 {
+		at = sh.doomed[0].at.UnixMilli()
+	}
+	sh.oldestMs.Store(at)
 }

@@ -52,6 +52,7 @@ type staging struct {
 	appends []*Append
 	items   []item // their batches
 	end     Offset // the log end once they stand
+	atMs    int64  // when the first came: the time by which segments roll
 	bufs    [][]byte
 }
 
@@ -67,6 +68,7 @@ func (l *Log) Stage(a *Append) error {
 	if len(s.appends) == 0 {
 		s.items = s.items[:0]
 		s.end = l.End()
+		s.atMs = l.now().UnixMilli()
 	}
 	a.Err, a.Duplicate, a.AppendTimeMs, a.LogStart = nil, false, -1, l.Start()
 	a.place = appendPlace{first: len(s.items), maxTS: batch.NoTimestamp, before: s.end, undo: l.history.producers.Mark()}

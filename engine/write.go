@@ -148,21 +148,25 @@ func (s *staging) rollRule(seg *segment.Segment) segment.Roll {
 		jitter = int64(uint64(seg.Base())*0x9e3779b97f4a7c15>>1) % c.SegmentJitterMs
 	}
 	return segment.Roll{
-		NowMs: s.log.now().UnixMilli(), SegmentBytes: int64(c.SegmentBytes),
+		NowMs: s.atMs, SegmentBytes: int64(c.SegmentBytes),
 		SegmentMs: c.SegmentMs - jitter, IndexBytes: int64(c.IndexBytes),
 	}
+}
+
+// rollDue tells whether a staged append belongs into a new segment.
+func (s *staging) rollDue(seg *segment.Segment, a *Append) bool {
+	if a.place.bytes == 0 {
+		return false
+	}
+	r := s.rollRule(seg)
+	r.Bytes, r.MaxTimestamp, r.LastOffset = a.place.bytes, a.place.maxTS, int64(a.lastStaged(s))
+	return seg.Full(&r)
 }
 
 // rollIfDue begins a new segment if staged[n] belongs into one.
 func (s *staging) rollIfDue(n int) error {
 	a := s.appends[n]
-	if a.place.bytes == 0 {
-		return nil
-	}
-	seg := s.log.shelf.active()
-	r := s.rollRule(seg)
-	r.Bytes, r.MaxTimestamp, r.LastOffset = a.place.bytes, a.place.maxTS, int64(a.lastStaged(s))
-	if !seg.Full(&r) {
+	if !s.rollDue(s.log.shelf.active(), a) {
 		return nil
 	}
 	// The snapshot at the new base must not know what comes behind it.

@@ -48,6 +48,9 @@ func NewSet(o Options) *Set {
 	if o.RetentionCheck == 0 {
 		o.RetentionCheck = 5 * time.Minute
 	}
+	if o.ProducerCheck == 0 {
+		o.ProducerCheck = 10 * time.Minute
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -216,7 +219,7 @@ func (s *Set) newPartition(l Leadership) *Partition {
 	p.config.Store(l.Config)
 	p.durableOp.do, p.openOp.do, p.tickOp.do = &p.durableOp, &p.openOp, &p.tickOp
 	t := &p.turn
-	t.p, t.task.t, t.drainAll, t.workAll = p, t, t.drain, t.work
+	t.p, t.task.t, t.drainAll, t.workAll, t.writeAll, t.flushAll = p, t, t.drain, t.work, t.write, t.flush
 	s.mu.Lock()
 	p.home = s.o.Homes[s.homes%len(s.o.Homes)]
 	s.homes++
@@ -351,8 +354,9 @@ func (p *Partition) stop(o *stopOp) error {
 	return <-o.done
 }
 
-// Configure replaces the settings of a topic's logs.
-func (s *Set) Configure(topic string, c *engine.Config) {
+// Configure replaces the settings of a topic's logs and its min.insync.replicas,
+// which is never asked above the number of replicas.
+func (s *Set) Configure(topic string, c *engine.Config, minISR int) {
 	t := s.table.byName([]byte(topic))
 	if t == nil {
 		return
@@ -360,17 +364,25 @@ func (s *Set) Configure(topic string, c *engine.Config) {
 	for _, p := range t.parts {
 		if p != nil {
 			p.config.Store(c)
-			o := &configOp{}
+			o := &configOp{minISR: minISR}
 			o.do = o
 			p.send(&o.node)
 		}
 	}
 }
 
-// configOp hands the newest settings to the log.
-type configOp struct{ node }
+// configOp hands the newest settings to the log, and to the turn what is not
+// the log's. When fewer replicas are enough than before, the high watermark
+// moves with the end of this stretch.
+type configOp struct {
+	node
+	minISR int
+}
 
 func (o *configOp) step(t *Turn) {
+	lead := *t.p.lead.Load()
+	lead.minISR = min(o.minISR, len(lead.replicas))
+	t.p.lead.Store(&lead)
 	if log := t.p.log.Load(); log != nil {
 		t.write() // staged under the old ones
 		log.SetConfig(t.p.config.Load())

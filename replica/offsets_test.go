@@ -138,7 +138,7 @@ func TestTrimTo(t *testing.T) {
 	}
 	compacted := *engine.DefaultConfig()
 	compacted.Delete, compacted.Compact = false, true
-	w.set.Configure("orders", &compacted)
+	w.set.Configure("orders", &compacted, 1)
 	if _, err := trim(p, 6); !errors.Is(err, ErrPolicyViolation) {
 		t.Fatalf("trim of a compacted log: %v", err)
 	}

@@ -23,7 +23,9 @@ type Options struct {
 	Now  func() time.Time
 	// RetentionCheck is log.retention.check.interval.ms, 0 for Kafka's 5 minutes.
 	RetentionCheck time.Duration
-	Events         *Events
+	// ProducerCheck is producer.id.expiration.check.interval.ms, 0 for Kafka's 10 minutes.
+	ProducerCheck time.Duration
+	Events        *Events
 }
 
 // Set is the broker's collection of partition replicas. Its methods may be
@@ -39,8 +41,11 @@ type Set struct {
 	closed  bool
 	doubles []error // logs that stand in two directories
 
-	changing   keyLock      // one Lead or Stop of a partition at a time
-	nextExpire atomic.Int64 // when retention is due, Unix ms
+	changing keyLock // one Lead or Stop of a partition at a time
+
+	// When each is due, Unix ms, and what the last Tick went through. Tick's.
+	nextExpire, nextProducers, nextIdle atomic.Int64
+	ticked                              []*Partition
 }
 
 // located is a log that a directory holds and no Lead has claimed.

@@ -32,7 +32,7 @@ type Turn struct {
 	held      held
 	moved     bool      // the high watermark or the log end moved: watchers are due
 	shaken    bool      // more than that changed: every watcher is due
-	parked    func()    // file work that ends this stretch
+	parked    func()    // file work that ends this stretch; with appends staged, their write
 	leaving   error     // set by the last operation; later ones fail with it
 	room      int64     // reserved by the hosted step that runs, and not used so far
 	free      *internal // hosted appends to be used again
@@ -40,6 +40,8 @@ type Turn struct {
 	task     turnTask
 	drainAll func() // drain as a value, made once
 	workAll  func() // work as a value, made once
+	writeAll func() // write as a value, made once
+	flushAll func() // flush as a value, made once
 }
 
 // turnTask goes on with a turn on the partition's home.
@@ -85,29 +87,47 @@ func (t *Turn) drain() {
 	ops, bytes := 0, int64(0)
 	for {
 		for n := t.peek(); n != nil; n = t.peek() {
-			if t.mustOpen(n) {
-				t.park(t.open)
+			if work := t.before(n); work != nil {
+				t.park(work)
 			} else {
 				t.rest = n.next // read before the step: the owner may push n again
 				ops, bytes = ops+1, bytes+n.size
 				t.do(n)
 			}
-			if t.parked != nil {
-				t.settle()
-				t.p.set.o.Pool(t.workAll)
-				return
-			}
-			if ops >= turnOps || bytes >= turnBytes {
-				t.settle()
-				t.p.home.Post(&t.task)
+			if t.parked != nil || ops >= turnOps || bytes >= turnBytes {
+				interrupt(t)
 				return
 			}
 		}
-		t.settle()
+		if t.settle(); t.parked != nil {
+			goParked(t)
+			return
+		}
 		if t.p.queue.leave() {
 			return
 		}
 	}
+}
+
+// interrupt ends a stretch before the queue is empty: the turn goes to the pool
+// if there is file work, else to the home.
+func interrupt(t *Turn) {
+	if t.settle(); t.parked != nil {
+		goParked(t)
+		return
+	}
+	t.p.home.Post(&t.task)
+}
+
+// goParked sends the parked work on its way. A parked write goes to the
+// directory's writer and not to the pool: what is staged keeps checkpoints
+// waiting, and the pool may be full of work that waits for a checkpoint.
+func goParked(t *Turn) {
+	if t.staged.head != nil {
+		t.p.dir.Go(t.workAll)
+		return
+	}
+	t.p.set.o.Pool(t.workAll)
 }
 
 // peek gives the next operation.
@@ -118,13 +138,60 @@ func (t *Turn) peek() *node {
 	return t.rest
 }
 
-// mustOpen tells whether the log has to be opened before n.
-func (t *Turn) mustOpen(n *node) bool {
-	if t.p.log.Load() != nil || t.Err() != nil {
-		return false
+// before gives the file work that has to be done before n; nil when there is
+// none.
+func (t *Turn) before(n *node) func() {
+	if t.leaving != nil {
+		return nil
 	}
-	s, ok := n.do.(*stopOp)
-	return !ok || s.remove
+	log := t.p.log.Load()
+	if log == nil {
+		if t.Err() == nil && needsLog(n) {
+			return t.open
+		}
+		return nil
+	}
+	if log.FlushDue() {
+		return t.flushAll
+	}
+	_, appends := n.do.(*entry)
+	switch {
+	case !appends && t.staged.head != nil && engine.WriteWaits(log.Log): // the step may need it written
+		return t.writeAll
+	case appends && t.staged.head == nil && t.Err() == nil && !engine.Prepared(log.Log):
+		return t.prepare
+	}
+	return nil
+}
+
+// needsLog tells whether n cannot be done before the log is open.
+func needsLog(n *node) bool {
+	switch o := n.do.(type) {
+	case *stopOp:
+		return o.remove
+	case *configOp:
+		return false // the opening finds the newest settings
+	}
+	return true
+}
+
+// prepare opens what the next append writes into. It is parked work. When it
+// fails the append that is next fails, and what comes behind it tries again.
+func (t *Turn) prepare() {
+	if err := t.p.log.Load().Prepare(); err != nil {
+		n := t.rest
+		t.rest = n.next
+		n.do.fail(t, storageError(err))
+		t.checkDir()
+	}
+}
+
+// flush is the fdatasync that flush.messages makes due before what was written
+// is acknowledged. It is parked work.
+func (t *Turn) flush() {
+	if err := t.p.log.Load().FlushWritten(); err != nil {
+		t.checkDir()
+	}
 }
 
 func (t *Turn) do(n *node) {
@@ -144,7 +211,7 @@ func (t *Turn) park(work func()) {
 	t.parked = work
 }
 
-// work runs the parked work on a pool goroutine and goes back to the home.
+// work runs the parked work on an ordinary goroutine and goes back to the home.
 func (t *Turn) work() {
 	f := t.parked
 	t.parked = nil
@@ -153,10 +220,20 @@ func (t *Turn) work() {
 }
 
 // settle writes what was staged, moves the ends and tells who waits. It ends
-// every stretch of a turn.
+// every stretch of a turn. A write that has to wait is parked instead, and so is
+// the sync that a write makes due.
 func (t *Turn) settle() {
-	t.write()
+	switch {
+	case t.parked != nil: // the step has written what was staged, or it is the write that is parked
+	case t.staged.head != nil && engine.WriteWaits(t.p.log.Load().Log):
+		t.park(t.writeAll)
+	default:
+		t.write()
+	}
 	t.advance()
+	if log := t.p.log.Load(); t.parked == nil && t.leaving == nil && log != nil && log.FlushDue() {
+		t.park(t.flushAll)
+	}
 	if t.moved || t.shaken {
 		all := t.shaken
 		t.moved, t.shaken = false, false

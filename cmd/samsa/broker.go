@@ -186,8 +186,8 @@ func (b *broker) openReplicas() error {
 	}
 	b.set = replica.NewSet(replica.Options{
 		Broker: meta.BrokerID(b.id), Dirs: b.dirs, Homes: homes, Pool: b.files.do, Now: time.Now,
-		RetentionCheck: b.conf.RetentionCheckInterval,
-		Events:         b.replicaEvents(),
+		RetentionCheck: b.conf.RetentionCheckInterval, ProducerCheck: b.conf.ProducerIDExpirationCheck,
+		Events: b.replicaEvents(),
 	})
 	b.metrics.set.Store(b.set)
 	b.parts = &partitions{broker: b}

@@ -60,12 +60,12 @@ func (p *partitions) Stop(id meta.Partition, remove bool) error {
 
 // Configure applies what is set on a topic.
 func (p *partitions) Configure(topic string, values map[string]string, adopted bool) {
-	c, _, err := p.config(values, adopted)
+	c, minISR, err := p.config(values, adopted)
 	if err != nil { // it was validated before it was stored
 		p.broker.log.Error("topic keeps its former settings", "topic", topic, "err", err)
 		return
 	}
-	p.broker.set.Configure(topic, c)
+	p.broker.set.Configure(topic, c, minISR)
 }
 
 // defaults are the settings of a topic that has none of its own.

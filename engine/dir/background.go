@@ -54,9 +54,7 @@ func (u *upkeep) run() {
 			lastHigh = now
 		}
 		u.deleteDue(now)
-		if d.journal.Load() == nil {
-			d.logs.flushOld(now)
-		}
+		d.logs.flushOld(now)
 	}
 }
 
@@ -84,52 +82,59 @@ func (u *upkeep) highWatermarks() error {
 	return err
 }
 
-// flushOld honours flush.ms.
+// flushOld honours flush.ms: no record stays longer above the synced end.
 func (t *table) flushOld(nowMs int64) {
 	for _, l := range t.loaded() {
 		if first := l.firstMs.Load(); first != 0 && nowMs-first >= l.Config().FlushMs {
-			l.flushSoon()
+			flushSoon(l)
 		}
 	}
 }
 
-// written follows an append with durability Kafka: what is in the page cache
+// written follows an append. With durability Kafka what is in the page cache
 // counts, except that an append which makes flush.messages due waits for the
-// fdatasync, and what comes behind it waits with it.
-func (l *Log) written() {
-	if l.flushDue.Load() {
-		return // its flush goes on with what came meanwhile
+// fdatasync, which the turn does next, by FlushDue and FlushWritten. With a
+// journal the record is safe there, and flush.messages only asks for the sync
+// of segments that would come later.
+func written(l *Log, journaled bool) {
+	end := int64(l.End())
+	due := end-int64(l.SyncedEnd()) >= l.Config().FlushMessages
+	switch {
+	case journaled && due:
+		flushSoon(l)
+	case journaled:
+	case due:
+		l.flushDue = true
+	default:
+		l.tail.Raise(end)
+		l.moved()
 	}
-	c, end := l.Config(), int64(l.End())
-	if end > int64(l.SyncedEnd()) {
-		l.firstMs.CompareAndSwap(0, l.dir.now().UnixMilli())
-	}
-	if end-int64(l.SyncedEnd()) >= c.FlushMessages {
-		l.flushSoon()
-		return
+}
+
+// FlushDue tells that the last Write made flush.messages due: what it wrote is
+// durable only after FlushWritten. Never with a journal. The turn's.
+func (l *Log) FlushDue() bool { return l.flushDue }
+
+// FlushWritten is the fdatasync that FlushDue asks for. Not on a loop, and
+// nothing may be staged or written meanwhile: the turn waits for it.
+func (l *Log) FlushWritten() error {
+	l.flushDue = false
+	end, _, err := l.flush()
+	if err != nil {
+		return err
 	}
 	l.tail.Raise(end)
 	l.moved()
+	return nil
 }
 
 // flushSoon has the log flushed on the directory's goroutine for chores.
-func (l *Log) flushSoon() {
-	if l.flushDue.CompareAndSwap(false, true) {
-		l.dir.chores.add(l.flushWaiting)
-	}
-}
-
-func (l *Log) flushWaiting() {
-	l.firstMs.Store(0)
-	end, _, err := l.flush()
-	l.flushDue.Store(false)
-	if err != nil {
-		return // fenced, or removed
-	}
-	l.tail.Raise(end)
-	l.moved()
-	if int64(l.End()) > end {
-		l.written()
+func flushSoon(l *Log) {
+	if l.flushAsked.CompareAndSwap(false, true) {
+		l.dir.chores.add(func() {
+			l.flushAsked.Store(false)
+			_ = l.syncPlaced() // it fenced
+		})
 	}
 }
 

@@ -37,9 +37,10 @@ type Log struct {
 
 	expirable engine.Offset // retention was announced up to here; the turn's alone
 
-	flushing sync.Mutex   // one flush at a time; held over I/O, never taken by a turn on a loop
-	flushDue atomic.Bool  // durability Kafka: flush.messages or flush.ms asked for one
-	firstMs  atomic.Int64 // durability Kafka: when the oldest unflushed append was written; 0: none
+	flushing   sync.Mutex   // one flush at a time; held over I/O, never taken by a turn on a loop
+	flushDue   bool         // durability Kafka: flush.messages asks for one; the turn's alone
+	flushAsked atomic.Bool  // one was given to the chores
+	firstMs    atomic.Int64 // when the oldest append above the synced end was written; 0: there is none
 
 	synced  atomic.Int64 // S of the last durable checkpoint; Expire stays below it
 	flushed bool         // by a checkpoint; under Dir.checkpoints
@@ -111,8 +112,16 @@ func (l *Log) Write() (n int, err error) {
 	l.staged = append(l.staged[:0], l.Log.Staged()...)
 	end := int64(l.Log.End())
 	began := d.now()
+	view := l.Log.View()
 	n, err = l.Log.Write()
-	took := d.now().Sub(began)
+	now := d.now()
+	took := now.Sub(began)
+	if n > 0 {
+		l.firstMs.CompareAndSwap(0, now.UnixMilli())
+	}
+	if l.Log.View() != view { // it began a segment: no measure of an append, and not on a loop
+		took = 0
+	}
 	j := d.journal.Load()
 	for i, a := range l.staged {
 		l.staged[i] = nil
@@ -122,7 +131,8 @@ func (l *Log) Write() (n int, err error) {
 	}
 	l.held = false
 	l.mu.Unlock()
-	if d.pace.took(took, errors.Is(err, engine.ErrNoSpace)) && d.events().Slow != nil {
+	full := errors.Is(err, engine.ErrNoSpace)
+	if (took > 0 || full) && d.pace.took(took, full) && d.events().Slow != nil {
 		d.events().Slow(d.o.Path, d.Slow())
 	}
 	if errors.Is(err, engine.ErrIO) {
@@ -130,9 +140,8 @@ func (l *Log) Write() (n int, err error) {
 	}
 	if j != nil {
 		j.Kick()
-	} else {
-		l.written()
 	}
+	written(l, j != nil)
 	if ferr := d.Err(); err == nil && ferr != nil {
 		err = ferr
 	}
@@ -150,6 +159,14 @@ func (l *Log) place(j *journal.Journal, b []byte, end int64) int64 {
 		end, b = one.LastOffset()+1, rest
 	}
 	return end
+}
+
+// Prepare is engine.Prepare: the files that the next Stage and Write need
+// are opened and read. Not on a loop.
+func (l *Log) Prepare() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.judge(engine.Prepare(l.Log))
 }
 
 // Roll begins a new segment.
@@ -210,6 +227,13 @@ func (l *Log) Expire(now time.Time, hw engine.Offset) (removed int, err error) {
 	return removed, l.judge(err)
 }
 
+// ExpireProducers is engine.ExpireProducers.
+func (l *Log) ExpireProducers(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	engine.ExpireProducers(l.Log, now)
+}
+
 // Reap is engine.Log.Reap: it removes what Expire renamed long enough ago.
 func (l *Log) Reap(now time.Time) error {
 	l.mu.Lock()
@@ -254,6 +278,7 @@ func (l *Log) flush() (end int64, producers []byte, err error) {
 			return 0, nil, fmt.Errorf("%w: %s", ErrRemoved, l.s.name)
 		}
 		f := l.Log.Flush()
+		l.firstMs.Store(0)
 		l.mu.Unlock()
 		err = f.Run()
 		l.mu.Lock()

@@ -4,9 +4,11 @@ package dir
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/samsa-broker/samsa/engine"
 	"github.com/samsa-broker/samsa/engine/vfs"
 )
 
@@ -88,8 +90,11 @@ func TestDurabilityKafka(t *testing.T) {
 	c.FlushMessages = 1
 	l.SetConfig(&c)
 	r.append(l, records(1, "y"), 0)
-	if err := waitDurable(l, 4); err != nil || l.SyncedEnd() != 4 {
-		t.Fatalf("%v, synced end %d", err, l.SyncedEnd())
+	if !l.FlushDue() || l.DurableEnd() != 3 {
+		t.Fatalf("durable end %d before the sync, which is due: %v", l.DurableEnd(), l.FlushDue())
+	}
+	if err := l.FlushWritten(); err != nil || l.FlushDue() || l.DurableEnd() != 4 || l.SyncedEnd() != 4 {
+		t.Fatalf("%v, durable end %d, synced end %d", err, l.DurableEnd(), l.SyncedEnd())
 	}
 	if _, err := mem.Stat("/d/samsa.journal.0"); err == nil {
 		t.Fatal("there is a journal")
@@ -101,6 +106,68 @@ func TestDurabilityKafka(t *testing.T) {
 		t.Fatalf("end %d, clean %v", got, r.d.Clean())
 	}
 	r.close(true)
+}
+
+// flush.ms bounds how long records stay above the synced end, with a journal and
+// without; with a journal flush.messages is such a bound too, and nobody waits.
+func TestFlushBounds(t *testing.T) {
+	for _, durability := range []Durability{Journal, Kafka} {
+		syncs := make(chan string, 100)
+		r := newRig(t, vfs.Inject(memDir(t), func(op vfs.Op) error {
+			if op.Kind == vfs.OpSync && strings.HasSuffix(op.Name, ".log") {
+				syncs <- op.Name
+			}
+			return nil
+		}))
+		now := time.Unix(1_700_000_000, 0)
+		r.change = func(o *Options) { o.Durability, o.Now = durability, func() time.Time { return now } }
+		r.open()
+		c := *testConfig()
+		c.FlushMs = 5_000
+		l, err := r.d.Create([16]byte{1}, "t", 0, &c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.append(l, records(1, "x"), 0)
+		wantSyncs := func(after time.Duration, want engine.Offset) {
+			t.Helper()
+			r.d.logs.flushOld(now.Add(after).UnixMilli())
+			r.chores()
+			if l.SyncedEnd() != want {
+				t.Fatalf("durability %d: synced end %d %v after the append, want %d", durability, l.SyncedEnd(), after, want)
+			}
+		}
+		wantSyncs(4_999*time.Millisecond, 0)
+		if wantSyncs(5*time.Second, 1); len(syncs) != 1 {
+			t.Fatalf("%d syncs", len(syncs))
+		}
+		if wantSyncs(time.Hour, 1); len(syncs) != 1 {
+			t.Fatalf("%d syncs of a log with nothing new", len(syncs))
+		}
+		c2 := c
+		c2.FlushMessages, c2.FlushMs = 2, 1<<62
+		l.SetConfig(&c2)
+		r.append(l, records(1, "y"), 0)
+		if wantSyncs(0, 1); durability == Journal {
+			r.append(l, records(1, "z"), 0)
+			if wantSyncs(0, 3); l.FlushDue() || len(syncs) != 2 {
+				t.Fatalf("%d syncs, due %v", len(syncs), l.FlushDue())
+			}
+		}
+		r.close(true)
+	}
+}
+
+// chores waits until the directory has done what it was given.
+func (r *rig) chores() {
+	r.t.Helper()
+	done := make(chan struct{})
+	r.d.chores.add(func() { close(done) })
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		r.t.Fatal("the directory's chores do not end")
+	}
 }
 
 // The real file system, O_DIRECT where it has it: a process that dies leaves

@@ -84,6 +84,26 @@ func (s *Segment) Full(r *Roll) bool {
 		!s.InRange(r.LastOffset)
 }
 
+// Prepared tells whether a segment is ready and its .log open, so that WriteAt
+// opens nothing. The owner's.
+func Prepared(s *Segment) bool {
+	h := s.file.handle.Load()
+	if !s.ready || h == nil {
+		return false
+	}
+	h.used.Store(true) // it stays open until it is written
+	return true
+}
+
+// WriteWaits tells whether so many more batches with so many bytes may fill an
+// index's tail in memory, or an aborted transaction among them has to be noted,
+// while the file for that is not open. The owner's, ready.
+func WriteWaits(s *Segment, batches int, bytes int64, aborts bool) bool {
+	x := &s.index
+	entries := 1 + min(int64(batches), (x.since+bytes)/max(1, int64(s.at.env.Interval.Load())))
+	return x.offsets.spills(entries) || x.times.spills(entries) || aborts && (s.txns.file == nil || s.txns.list.Load() == nil)
+}
+
 // WriteAt appends bufs behind the batches that stand and at more bytes. It
 // tells how many bytes went in; they do not stand until Stand.
 func (s *Segment) WriteAt(bufs [][]byte, at int64) (int, error) {

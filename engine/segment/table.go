@@ -145,6 +145,12 @@ func (t *table) add(e []byte) error {
 	return nil
 }
 
+// spills tells whether n more entries may send the tail to a file that is not open.
+func (t *table) spills(n int64) bool {
+	tl := t.tail.Load()
+	return t.file == nil && (tl.n.Load()+n)*int64(t.entry) > int64(max(len(tl.buf), tailSize(t.entry)))
+}
+
 func (t *table) spillTail(tl *tail) error {
 	n := int(tl.n.Load())
 	if n > 0 {
