@@ -71,6 +71,10 @@ type Op struct {
 	Off      int64       // SendFile, ReadFile, WriteFile
 	Len      int         // SendFile; ReadFile when less than len(Data)
 	Target   *Op         // Cancel
+	// Blocking: a WriteFile may wait inside the file system already where it is
+	// begun, as on FUSE and on network file systems. It is then begun by another
+	// thread than the loop's, which costs a wake-up.
+	Blocking bool
 
 	// Done runs on the loop, never on the submitter's stack. It may Submit, this
 	// op included when More is false. Nil means that nobody wants to know.

@@ -329,7 +329,8 @@ func (l *uringLoop) sendFile(s *Sock, op *Op) {
 
 // fileMore asks for what is left of a ReadFile or WriteFile. A read is begun by
 // a worker of the kernel, because even starting one can take milliseconds; so is
-// a write that goes through the page cache, where O_DSYNC may wait inline.
+// a write that goes through the page cache, where O_DSYNC may wait inline, and
+// one whose file system waits in any case.
 func (l *uringLoop) fileMore(op *Op) {
 	if op.Kind == ReadFile {
 		rest := op.Data[op.moved:op.total()]
@@ -343,7 +344,7 @@ func (l *uringLoop) fileMore(op *Op) {
 	e := l.ask(op, ring.OpWrite, int32(op.File))
 	e.Addr, e.Len, e.Off = uint64(uintptr(unsafe.Pointer(&rest[0]))), uint32(min(len(rest), 1<<30)), uint64(op.Off)+uint64(op.moved)
 	e.OpcodeFlags = unix.RWF_DSYNC
-	if err != nil || flags&unix.O_DIRECT == 0 {
+	if op.Blocking || err != nil || flags&unix.O_DIRECT == 0 {
 		e.Flags = ring.FlagAsync
 	}
 }

@@ -64,6 +64,7 @@ type loopWriter struct {
 	loop netpoll.Loop
 	op   netpoll.Op
 	done func(error)
+	seen bool // op.Blocking says what the directory's file system is like
 }
 
 // newLoopWriter returns the writer of a directory on its home loop.
@@ -80,6 +81,9 @@ func (w *loopWriter) WriteDurable(f vfs.File, p []byte, off int64, done func(err
 	if !ok {
 		go func() { done(f.WriteDurableAt(p, off)) }()
 		return
+	}
+	if !w.seen {
+		w.seen, w.op.Blocking = true, writesBlock(fd)
 	}
 	w.done = done
 	w.op.Kind, w.op.File, w.op.Data, w.op.Off = netpoll.WriteFile, fd, p, off

@@ -56,7 +56,8 @@ func readFile(t *testing.T, b Backend) {
 	})
 }
 
-// writeFile: durable writes land where they were aimed, several at once.
+// writeFile: durable writes land where they were aimed, several at once, those
+// that may block where they are begun among them.
 func writeFile(t *testing.T, b Backend) {
 	r := newRig(t, b, netpoll.Options{})
 	f := tempFile(t, nil)
@@ -64,7 +65,7 @@ func writeFile(t *testing.T, b Backend) {
 	r.await("the writes", func(done func(error)) {
 		left := n
 		for i := range n {
-			r.loop.Submit(&netpoll.Op{Kind: netpoll.WriteFile, File: f.Fd(), Off: int64(i * size), Data: random(size, uint64(i)), Done: func(op *netpoll.Op) {
+			r.loop.Submit(&netpoll.Op{Kind: netpoll.WriteFile, File: f.Fd(), Off: int64(i * size), Data: random(size, uint64(i)), Blocking: i%2 == 1, Done: func(op *netpoll.Op) {
 				if op.Err != nil || op.N != size {
 					done(fmt.Errorf("write: N %d, %w", op.N, op.Err))
 				}
