@@ -67,13 +67,10 @@ type Journal struct {
 	position int64      // where the next group may start
 	sequence uint64     // of the next group
 	released int64      // what lies before may be overwritten
-	zeroed   int64      // bytes of the stream's first lap that were written
-	zeroFrom int64      // the chunk being zeroed
-	zeroing  int64      // and its end; 0: none
-	noZero   bool       // the zeroer found no space
-	stalled  *group     // sealed, waiting for a checkpoint or the zeroer
-	again    *group     // sealed, found no space
-	stuck    bool       // the group in flight waits for space
+	zero     zeroer
+	stalled  *group // sealed, waiting for a checkpoint or the zeroer
+	again    *group // sealed, found no space
+	stuck    bool   // the group in flight waits for space
 	err      error
 	closed   bool
 
@@ -87,7 +84,7 @@ func Open(o Options) (*Journal, error) {
 	if o.FileBytes < 4*Block || o.FileBytes%Block != 0 {
 		return nil, fmt.Errorf("journal: files of %d bytes: want a multiple of %d, four at least", o.FileBytes, Block)
 	}
-	j := &Journal{o: o, files: files{size: o.FileBytes, align: Block}, sequence: 1, zeroed: o.Zeroed, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	j := &Journal{o: o, files: files{size: o.FileBytes, align: Block}, sequence: 1, zero: zeroer{done: o.Zeroed}, wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	j.moved.L = &j.mu
 	j.kickFn = func() { j.asked.Store(false); j.kickNow() }
 	if err := j.files.open(o.FS, o.Dir); err != nil {
@@ -123,7 +120,7 @@ func (j *Journal) Direct() (bool, error) { return j.files.notDirect == nil, j.fi
 func (j *Journal) Zeroed() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.zeroed
+	return j.zero.done
 }
 
 // Err is why the journal takes nothing more, nil while it does.
@@ -317,6 +314,9 @@ func (j *Journal) Close() error {
 		return err // a write may still be in the writer's hands: keep file and memory
 	}
 	j.files.close()
+	if j.zero.buf != nil {
+		unmapBuffer(j.zero.buf)
+	}
 	for i := range j.groups {
 		unmapBuffer(j.groups[i].buf)
 		j.groups[i].buf = nil

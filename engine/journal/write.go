@@ -72,11 +72,11 @@ func (j *Journal) submit(g *group) {
 	}
 	pos, entersFile := j.files.next(j.position, g.padded)
 	full := pos+g.padded > j.released+Files*j.o.FileBytes
-	zeroing := pos < j.zeroing && pos+g.padded > j.zeroFrom
+	zeroing := j.zero.meets(pos, g.padded)
 	if full || zeroing {
 		j.stalled = g
 	} else {
-		j.zeroed = max(j.zeroed, min(pos+g.padded, Files*j.o.FileBytes))
+		j.zero.done = max(j.zero.done, min(pos+g.padded, Files*j.o.FileBytes))
 	}
 	sequence := j.sequence
 	j.mu.Unlock()
@@ -89,13 +89,13 @@ func (j *Journal) submit(g *group) {
 	g.position = pos
 	h := Header{Journal: j.o.ID, Position: pos, Sequence: sequence, Padded: g.padded, Entries: int(g.count.Load())}
 	h.seal(g.buf[:g.size])
-	j.write(g)
+	g.send(j.writer, &j.files)
 }
 
-// write sends the sealed group to its place, the first time or again.
-func (j *Journal) write(g *group) {
-	f, off := j.files.at(g.position)
-	writeDurable(j.writer, f, g.buf[:g.padded], off, g.done)
+// send hands the sealed group to the writer, the first time or again.
+func (g *group) send(w Writer, s *files) {
+	f, off := s.at(g.position)
+	writeDurable(w, f, g.buf[:g.padded], off, g.done)
 }
 
 // written is the completion of a group's write, on the writer's goroutine.
@@ -122,7 +122,7 @@ func (j *Journal) landed(g *group) {
 	j.position = g.position + g.padded
 	j.sequence++
 	j.stuck = false
-	_, _, zero := toZero(j)
+	_, _, zero := j.toZero()
 	j.mu.Unlock()
 	for t := g.tails.Load(); t != nil; {
 		next := t.marks[g.index].next
@@ -186,7 +186,6 @@ func (j *Journal) background() {
 		<-timer.C
 	}
 	defer timer.Stop()
-	var zeros []byte
 	for {
 		select {
 		case <-j.stop:
@@ -198,10 +197,10 @@ func (j *Journal) background() {
 			j.again = nil
 			j.mu.Unlock()
 			if g != nil {
-				j.write(g)
+				g.send(j.writer, &j.files)
 			}
 		}
-		for zeroNext(j, &zeros) {
+		for j.zeroNext() {
 		}
 		j.mu.Lock()
 		if j.again != nil {

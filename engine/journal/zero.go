@@ -13,6 +13,31 @@ const (
 	zeroAhead = 32 << 20 // bytes the zeroer keeps ahead of the groups
 )
 
+// zeroer is how far the files were written at least once, and the chunk that is
+// being zeroed. Under Journal.mu, except for buf.
+type zeroer struct {
+	done     int64  // bytes of the stream's first lap that were written
+	from, to int64  // the chunk being zeroed; to is 0 when there is none
+	noSpace  bool   // the groups will tell whether it matters
+	buf      []byte // zeros; belongs to the background goroutine
+}
+
+// next is the chunk to be zeroed while the groups are at position; start is not
+// below end when there is none for now.
+func (z *zeroer) next(s *files, position int64) (start, end int64) {
+	start, end = z.done, min(roundUp(z.done+1, zeroChunk), Files*s.size)
+	if in := start / s.size; end > (in+1)*s.size {
+		end = (in + 1) * s.size // no chunk straddles two files
+	}
+	if z.noSpace || start-position >= zeroAhead {
+		end = start
+	}
+	return start, end
+}
+
+// meets tells whether a group would be written into the chunk.
+func (z *zeroer) meets(pos, padded int64) bool { return pos < z.to && pos+padded > z.from }
+
 // zeroNext writes zeros over the next chunk that no group has reached yet, so
 // that the groups find blocks that were written before: a write into merely
 // allocated ones has to change the file system's own tables too. It keeps a
@@ -20,35 +45,35 @@ const (
 // hardly zeroed. True: there is more to do now.
 //
 // A chunk is claimed under the lock, and a group that would meet it waits.
-func zeroNext(j *Journal, zeros *[]byte) bool {
+func (j *Journal) zeroNext() bool {
 	j.mu.Lock()
-	start, end, due := toZero(j)
+	start, end, due := j.toZero()
 	if !due {
 		j.mu.Unlock()
 		return false
 	}
-	j.zeroFrom, j.zeroing = start, end
+	j.zero.from, j.zero.to = start, end
 	j.mu.Unlock()
 
-	if *zeros == nil {
+	if j.zero.buf == nil {
 		b, err := mapBuffer(zeroChunk)
 		if err != nil {
-			endZero(j, start)
+			j.endZero(start)
 			return false
 		}
-		*zeros = b
+		j.zero.buf = b
 	}
 	f, off := j.files.at(start)
-	_, err := f.WriteAt((*zeros)[:end-start], off)
+	_, err := f.WriteAt(j.zero.buf[:end-start], off)
 	switch {
 	case err == nil:
-		endZero(j, end)
+		j.endZero(end)
 		return true
 	case vfs.IsNoSpace(err):
 		j.mu.Lock()
-		j.noZero = true // the groups will tell whether it matters
+		j.zero.noSpace = true
 		j.mu.Unlock()
-		endZero(j, start)
+		j.endZero(start)
 	default:
 		j.breakDown(fmt.Errorf("zeroing at %d: %w", start, err))
 	}
@@ -56,21 +81,17 @@ func zeroNext(j *Journal, zeros *[]byte) bool {
 }
 
 // toZero is the chunk that zeroNext would take now, if it is due. Under j.mu.
-func toZero(j *Journal) (start, end int64, due bool) {
-	start, end = j.zeroed, min(roundUp(j.zeroed+1, zeroChunk), Files*j.o.FileBytes)
-	if in := start / j.o.FileBytes; end > (in+1)*j.o.FileBytes {
-		end = (in + 1) * j.o.FileBytes // no chunk straddles two files
-	}
+func (j *Journal) toZero() (start, end int64, due bool) {
+	start, end = j.zero.next(&j.files, j.position)
 	begun := j.position > 0 || j.sequence > 1
-	due = j.err == nil && !j.closed && !j.noZero && start < end && start-j.position < zeroAhead && begun
-	return start, end, due
+	return start, end, start < end && begun && j.err == nil && !j.closed
 }
 
 // endZero gives the claimed chunk up and lets a group go on that met it.
-func endZero(j *Journal, zeroed int64) {
+func (j *Journal) endZero(done int64) {
 	j.mu.Lock()
-	j.zeroed = max(j.zeroed, zeroed)
-	j.zeroFrom, j.zeroing = 0, 0
+	j.zero.done = max(j.zero.done, done)
+	j.zero.from, j.zero.to = 0, 0
 	g := j.stalled
 	j.stalled = nil
 	j.mu.Unlock()
