@@ -6,7 +6,9 @@ package replica
 
 import (
 	"runtime"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/samsa-broker/samsa/engine/vfs"
 )
@@ -16,14 +18,28 @@ type flag struct{ ran int }
 
 func (f *flag) Run() { f.ran++ }
 
+// clock is a clock of which every so many looks are 3 ms after the one before,
+// the others at the same time: appends that take 3 ms, or nothing.
+type clock struct {
+	looks atomic.Int64
+	every int64
+}
+
+func (c *clock) now() time.Time {
+	return time.UnixMilli(1_700_000_000_000 + c.looks.Add(1)/c.every*3)
+}
+
 // In steady state an append over three partitions and what completes it
 // allocates nothing, with the journal and without, nor does a read of what was
-// appended, nor a watch that is woken.
+// appended, nor a watch that is woken. It makes no difference that the directory
+// is slow, or becomes slow and well again all the time.
 func TestSteadyStateAllocatesNothing(t *testing.T) {
-	for _, kafka := range []bool{false, true} {
-		fs := vfs.OS()
+	for name, o := range map[string]worldOptions{
+		"journal": {}, "kafka": {kafka: true}, "slow": {now: (&clock{every: 1}).now}, "slow at times": {now: (&clock{every: 200}).now},
+	} {
 		home := &inbox{}
-		w := newWorld(t, worldOptions{fs: fs, root: t.TempDir(), homes: []Home{home}, kafka: kafka})
+		o.fs, o.root, o.homes = vfs.OS(), t.TempDir(), []Home{home}
+		w := newWorld(t, o)
 		parts := []*Partition{w.lead(0), w.lead(1), w.lead(2)}
 		var placed, done, woken flag
 		a := &AppendRequest{Acks: AcksAll, Home: home, Placed: &placed, Done: &done}
@@ -38,7 +54,13 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 				runtime.Gosched()
 			}
 		}
+		var slow, well int // steps that began with the directory so
 		step := func() {
+			if w.dirs[0].Slow() {
+				slow++
+			} else {
+				well++
+			}
 			if w.set.Read(r) != 0 || !w.set.Watch(r) {
 				t.Fatal("something to read before the append")
 			}
@@ -67,7 +89,11 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 			step()
 		}
 		if n := testing.AllocsPerRun(1000, step); n != 0 {
-			t.Errorf("kafka %v: %v allocations for an append, a read, a watch and a wake of 3 partitions", kafka, n)
+			t.Errorf("%s: %v allocations for an append, a read, a watch and a wake of 3 partitions", name, n)
 		}
+		if name == "slow" && slow < 1000 || name == "slow at times" && (slow < 100 || well < 100) {
+			t.Errorf("%s: the directory was slow in %d steps and well in %d", name, slow, well)
+		}
+		t.Logf("%s: %d steps slow, %d well", name, slow, well)
 	}
 }

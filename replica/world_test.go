@@ -59,6 +59,7 @@ type worldOptions struct {
 	kafka  bool   // no journal
 	homes  []Home // instead of loops
 	events *Events
+	now    func() time.Time // the directories' clock; nil: time.Now
 }
 
 func newWorld(t testing.TB, o worldOptions) *world {
@@ -100,8 +101,11 @@ func openDir(t testing.TB, fs vfs.FS, path string, o worldOptions) *dir.Dir {
 	if o.kafka {
 		durability = dir.Kafka
 	}
+	if o.now == nil {
+		o.now = time.Now
+	}
 	d, err := dir.Open(dir.Options{FS: fs, Path: path, BrokerID: 1, ClusterID: "cluster", Durability: durability,
-		BudgetBytes: o.budget, JournalBytes: 1 << 20, Now: time.Now})
+		BudgetBytes: o.budget, JournalBytes: 1 << 20, Now: o.now})
 	if err != nil {
 		t.Fatal(err)
 	}
