@@ -49,6 +49,12 @@ func (s *settling) identity() {
 	if hasNode && !hasID {
 		b.ID = int32(b.integer("node.id"))
 	}
+	switch { // each shows what the other was set to, as in Kafka
+	case hasID && !hasNode:
+		b.set["node.id"] = id
+	case hasNode && !hasID:
+		b.set["broker.id"] = node
+	}
 	switch {
 	case hasID && hasNode && b.integer("broker.id") != b.integer("node.id"):
 		s.fault("node.id", node, "want the same as broker.id, which is "+id)

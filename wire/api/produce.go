@@ -188,7 +188,7 @@ func (s *produceCall) judge(part *replica.AppendPart, records []byte) error {
 	}
 	b, rest, err := batch.Next(records)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %v", errNoBatch, err) // cut short: Kafka sees no batch in it
 	}
 	config := s.p.config(part.Partition)
 	switch {

@@ -39,12 +39,36 @@ func (s *produceCall) reply() {
 		*r = frame.ProduceResult{Index: s.req.Parts[i].Index, Base: int64(part.Base), AppendTimeMs: part.AppendTimeMs, LogStart: int64(part.LogStart), Leader: -1}
 		if part.Err != nil {
 			explain(r, part.Err)
+			r.LogStart = s.startOf(i, r.Code, part.Err)
 		}
 	}
 	c.Begin()
 	c.Out = s.resp.AppendTo(c.Out, c.Version)
 	s.forget()
 	c.Done()
+}
+
+// startOf is the log start that a refused append is told: Kafka gives it when a
+// log has judged the records, and -1 when it did not come to that.
+func (s *produceCall) startOf(part int, code frame.ErrorCode, err error) int64 {
+	switch code {
+	case frame.UnknownTopicOrPartition, frame.NotLeaderOrFollower, frame.MessageTooLarge, frame.RecordListTooLarge, frame.CorruptMessage,
+		frame.KafkaStorageError, frame.RequestTimedOut, frame.InvalidRequiredAcks, frame.InvalidTxnState, frame.InvalidTopicException:
+		return -1
+	}
+	if errors.Is(err, errNoBatch) {
+		return -1
+	}
+	for i := range s.req.Topics {
+		t := &s.req.Topics[i]
+		if part < int(t.First) || part >= int(t.End) {
+			continue
+		}
+		if p := s.p.appender.Lookup(t.Name, s.req.Parts[part].Index); p != nil {
+			return int64(p.LogStart())
+		}
+	}
+	return -1
 }
 
 // explain turns an error into a partition's result, record errors included.

@@ -102,7 +102,7 @@ func TestProduceRefusals(t *testing.T) {
 		{"two batches", 9, frame.ProduceRequest{Acks: -1}, "t", append(bytes.Clone(good), good...), frame.InvalidRecord},
 		{"old magic", 9, frame.ProduceRequest{Acks: -1}, "t", old, frame.InvalidRecord},
 		{"damaged", 9, frame.ProduceRequest{Acks: -1}, "t", bad, frame.CorruptMessage},
-		{"longer than it is", 9, frame.ProduceRequest{Acks: -1}, "t", cut, frame.CorruptMessage},
+		{"longer than it is", 9, frame.ProduceRequest{Acks: -1}, "t", cut, frame.InvalidRecord},
 		{"too large", 9, frame.ProduceRequest{Acks: -1}, "t", big, frame.MessageTooLarge},
 		{"zstd too early", 6, frame.ProduceRequest{Acks: -1}, "t", makeBatch(t, zstd, "v"), frame.UnsupportedCompressionType},
 	} {

@@ -89,6 +89,15 @@ func Batch(producer int64, epoch int16, sequence int32, values ...string) []byte
 // Compressed is Batch with its records run through compress, whose codec has
 // the number codec in the batch's attributes.
 func Compressed(codec uint16, compress func([]byte) []byte, producer int64, epoch int16, sequence int32, values ...string) []byte {
+	return batch(time.Now().UnixMilli(), codec, compress, producer, epoch, sequence, values)
+}
+
+// BatchAt is a batch without a producer whose records have one timestamp, in ms.
+func BatchAt(timestamp int64, values ...string) []byte {
+	return batch(timestamp, 0, func(records []byte) []byte { return records }, -1, -1, -1, values)
+}
+
+func batch(now int64, codec uint16, compress func([]byte) []byte, producer int64, epoch int16, sequence int32, values []string) []byte {
 	var records []byte
 	for i, value := range values {
 		var r []byte
@@ -101,7 +110,6 @@ func Compressed(codec uint16, compress func([]byte) []byte, producer int64, epoc
 		records = append(binary.AppendVarint(records, int64(len(r))), r...) // length first
 	}
 	records = compress(records)
-	now := time.Now().UnixMilli()
 	b := binary.BigEndian.AppendUint16(nil, codec) // attributes: everything from here is under the CRC
 	b = binary.BigEndian.AppendUint32(b, uint32(len(values)-1))
 	b = binary.BigEndian.AppendUint64(b, uint64(now))
