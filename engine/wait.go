@@ -57,3 +57,25 @@ func (s *staging) aborts() bool {
 	}
 	return false
 }
+
+// ReadWaits tells whether View.Read, and with aborted also View.Aborted, would
+// look into files to find the batches from from up to limit, or open one: what
+// lies behind the newest batches' places, or was not read since the start. Such
+// a Read does not belong on a goroutine that must not wait. For any goroutine.
+func ReadWaits(v *View, from, limit Offset, aborted bool) bool {
+	at := v.find(from)
+	if at < 0 || from >= limit {
+		return false
+	}
+	if segment.LocateWaits(v.segs[at], int64(from)) {
+		return true
+	}
+	for ; at < len(v.segs) && v.segs[at].Base() < int64(limit); at++ {
+		s := v.segs[at]
+		last := at+1 == len(v.segs) || v.segs[at+1].Base() >= int64(limit)
+		if segment.PinWaits(s) || last && segment.UpperWaits(s, int64(limit)) || aborted && segment.AbortedWaits(s) {
+			return true
+		}
+	}
+	return false
+}

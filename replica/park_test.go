@@ -310,3 +310,56 @@ func TestConfigureMinISR(t *testing.T) {
 	w.set.Configure("orders", keepAll(), 9) // of three replicas
 	eventually(w, "3 of 3", func() bool { return p.lead.Load().minISR == 3 })
 }
+
+// A loop reads what it finds without files; the rest, and everything of a
+// directory that is slow, it has read on the pool, to the same results.
+func TestReadLater(t *testing.T) {
+	g := newGuard()
+	c := *keepAll()
+	c.SegmentBytes = 16 << 10
+	w := newWorld(t, worldOptions{fs: g.fs()})
+	p := w.leadWith(0, 5, &c)
+	w.fill(500, p)
+	w.stop(true)
+	w = newWorld(t, worldOptions{fs: g.fs()})
+	p = w.leadWith(0, 6, &c)
+	if err := p.Await(); err != nil {
+		t.Fatal(err)
+	}
+	w.fill(3, p)
+	home := w.loops[0]
+	read := func(from engine.Offset) (got []record, later bool) {
+		r := &ReadRequest{MinBytes: 1, MaxBytes: 1 << 20, Replica: Consumer, Home: home}
+		r.Parts = []ReadPart{{Partition: p, Offset: from, LeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: 4 << 10}}
+		done := make(chan struct{})
+		home.call(func() {
+			if later = w.set.ReadWaits(r); later {
+				w.set.ReadLater(r, funcTask(func() { close(done) }))
+				return
+			}
+			w.set.Read(r)
+			close(done)
+		})
+		within(t, "the read", done)
+		if r.Parts[0].Err != nil || r.Bytes() == 0 {
+			t.Fatalf("%d bytes at %d, %v", r.Bytes(), from, r.Parts[0].Err)
+		}
+		got = records(t, bytesOf(t, &r.Parts[0]))
+		r.Release()
+		return got, later
+	}
+	for from, latest := engine.Offset(0), p.HighWatermark(); from < latest; {
+		got, later := read(from)
+		if got[0].offset != from || !later && from < 500 {
+			t.Fatalf("read at %d begins at %d, on the pool: %v", from, got[0].offset, later)
+		}
+		from = got[len(got)-1].offset + 1
+	}
+	if _, later := read(501); later && !p.dir.Slow() {
+		t.Fatal("the newest batches need no file")
+	}
+	if g.mu.Lock(); len(g.onLoops) > 0 {
+		t.Errorf("on a loop: %v", g.onLoops)
+	}
+	g.mu.Unlock()
+}

@@ -59,8 +59,8 @@ type ReadPart struct {
 }
 
 // Read fills r's results with what there is, and gives the sum of their bytes.
-// It takes no turn, never waits and, when its slices have grown, allocates
-// nothing. Spans of an earlier Read must have been released.
+// It takes no turn, waits for nothing but files that ReadWaits tells of and,
+// when its slices have grown, allocates nothing. Spans of an earlier Read must have been released.
 func (s *Set) Read(r *ReadRequest) (bytes int) {
 	if r.state.Load() != watchNone { // woken, and not taken out everywhere
 		r.unlink()
@@ -90,6 +90,39 @@ func (s *Set) Read(r *ReadRequest) (bytes int) {
 	r.bytes = bytes
 	return bytes
 }
+
+// ReadWaits tells whether Read would have to look into files first, or wait for
+// a directory that is slow. Then it belongs on the pool: see ReadLater.
+func (s *Set) ReadWaits(r *ReadRequest) bool {
+	for i := range r.Parts {
+		part := &r.Parts[i]
+		p := part.Partition
+		if p == nil {
+			continue
+		}
+		log := p.log.Load()
+		if log == nil || part.Offset < log.Start() {
+			continue
+		}
+		limit := p.limit(r)
+		if part.Offset < limit && (p.dir.Slow() || engine.ReadWaits(log.View(), part.Offset, limit, r.ReadCommitted)) {
+			return true
+		}
+	}
+	return false
+}
+
+// ReadLater is Read on the pool; done is posted to r.Home when r has the
+// results. Until then r must not be touched.
+func (s *Set) ReadLater(r *ReadRequest, done Task) {
+	s.o.Pool(func() {
+		s.Read(r)
+		r.Home.Post(done)
+	})
+}
+
+// Bytes is what the last Read gave.
+func (r *ReadRequest) Bytes() int { return r.bytes }
 
 // Release unpins what the last Read pinned.
 func (r *ReadRequest) Release() {

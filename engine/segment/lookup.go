@@ -231,3 +231,28 @@ func EndOfFile(fsys vfs.FS, name string, base int64) (int64, error) {
 		base = h.Last + 1
 	}
 }
+
+// LocateWaits tells whether Locate needs files to find the batch that holds
+// offset. For any goroutine.
+func LocateWaits(s *Segment, offset int64) bool {
+	if r := s.recent.Load(); r != nil {
+		base, _, _, ok := r.find(offset)
+		return !ok || base != offset
+	}
+	return s.size.Load() > 0
+}
+
+// UpperWaits tells whether Upper needs files to find limit. For any goroutine.
+func UpperWaits(s *Segment, limit int64) bool {
+	if r := s.recent.Load(); r != nil {
+		base, _, next, ok := r.find(limit)
+		return !ok || base != limit && next >= 0
+	}
+	return s.size.Load() > 0
+}
+
+// PinWaits tells whether Pin would open the file. For any goroutine.
+func PinWaits(s *Segment) bool { return s.file.handle.Load() == nil }
+
+// AbortedWaits tells whether Aborted would read a file. For any goroutine.
+func AbortedWaits(s *Segment) bool { return s.txns.list.Load() == nil && s.txns.exists.Load() }

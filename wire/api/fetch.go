@@ -17,6 +17,8 @@ type Reader interface {
 	Lookup(topic []byte, index int32) *replica.Partition
 	LookupID(id meta.TopicID, index int32) *replica.Partition
 	Read(r *replica.ReadRequest) (bytes int)
+	ReadWaits(r *replica.ReadRequest) bool
+	ReadLater(r *replica.ReadRequest, done replica.Task)
 	Watch(r *replica.ReadRequest) bool
 	Unwatch(r *replica.ReadRequest) (woken bool)
 }
@@ -65,11 +67,13 @@ type fetchCall struct {
 	incremental bool     // answer only what changed
 	wait        time.Duration
 
-	parked bool // the timer runs
-	over   bool // ends as soon as the Wake that is under way has come
-	gone   bool // nobody waits for the answer
+	parked  bool // the timer runs
+	reading bool // the pool reads
+	looks   int  // how often it was read since the last wait
+	over    bool // ends as soon as the Wake that is under way has come
+	gone    bool // nobody waits for the answer
 
-	wake, timeout, abort fetchStep
+	wake, timeout, abort, loaded fetchStep
 }
 
 // fetchPart is one partition of a fetch.
@@ -99,6 +103,7 @@ func (f *fetcher) state(c *Call) *fetchCall {
 	s.wake = fetchStep{s, (*fetchCall).onWake}
 	s.timeout = fetchStep{s, (*fetchCall).onTimeout}
 	s.abort = fetchStep{s, (*fetchCall).onAbort}
+	s.loaded = fetchStep{s, (*fetchCall).onLoaded}
 	c.State = s
 	return s
 }
@@ -113,6 +118,7 @@ var (
 func (f *fetcher) serve(c *Call) {
 	s := f.state(c)
 	s.session, s.incremental, s.parked, s.over, s.gone = nil, false, false, false, false
+	s.looks = 0
 	if err := s.req.Decode(c.Version, c.Raw); err != nil {
 		c.Close(err)
 		return
@@ -209,22 +215,54 @@ const attempts = 16
 
 // attempt reads, and answers or waits.
 func (s *fetchCall) attempt() {
-	for i := 1; ; i++ {
-		bytes := s.f.reader.Read(&s.read)
-		if s.enough(bytes) || i == attempts {
-			s.reply()
+	for !s.readLater() {
+		if s.take(s.f.reader.Read(&s.read)) {
 			return
 		}
-		s.read.Release()
-		if s.f.reader.Watch(&s.read) {
-			break
-		}
 	}
+}
+
+// readLater lets the pool read what would keep the loop waiting; onLoaded goes on.
+func (s *fetchCall) readLater() bool {
+	if s.reading = s.f.reader.ReadWaits(&s.read); s.reading {
+		s.f.reader.ReadLater(&s.read, &s.loaded)
+	}
+	return s.reading
+}
+
+// onLoaded: the pool has read.
+func (s *fetchCall) onLoaded() {
+	s.reading = false
+	switch {
+	case s.gone:
+		s.read.Release()
+		s.forget()
+		s.c.Silent()
+	case s.over:
+		s.reply()
+	case !s.take(s.read.Bytes()):
+		s.attempt()
+	}
+}
+
+// take answers with the bytes that were read, or waits for more; false: neither,
+// something moved meanwhile.
+func (s *fetchCall) take(bytes int) bool {
+	if s.looks++; s.enough(bytes) || s.looks >= attempts {
+		s.reply()
+		return true
+	}
+	s.read.Release()
+	if !s.f.reader.Watch(&s.read) {
+		return false
+	}
+	s.looks = 0
 	if !s.parked {
 		s.parked = true
 		s.c.ReleaseFrame()
 		s.c.Park(s.wait, &s.timeout, &s.abort)
 	}
+	return true
 }
 
 // enough tells whether there is an answer to give now: bytes, an error, or no
@@ -253,7 +291,7 @@ func (s *fetchCall) onWake() {
 
 // onTimeout: the wait is over.
 func (s *fetchCall) onTimeout() {
-	if s.over = true; !s.f.reader.Unwatch(&s.read) {
+	if s.over = true; !s.reading && !s.f.reader.Unwatch(&s.read) {
 		s.final()
 	}
 }
@@ -271,6 +309,8 @@ func (s *fetchCall) final() {
 		s.c.Silent()
 		return
 	}
-	s.f.reader.Read(&s.read)
-	s.reply()
+	if !s.readLater() {
+		s.f.reader.Read(&s.read)
+		s.reply()
+	}
 }
