@@ -28,6 +28,8 @@ type account struct {
 	conns int
 	used  int64
 	held  int // the round of grant in which one of its own had to wait
+
+	parked int64 // kept by its waiting control requests; the control budget's
 }
 
 // reservation is a connection's place in the line for memory.

@@ -34,6 +34,9 @@ type call struct {
 	body    []byte
 	inBytes int
 	charge  int64 // of the control budget
+	held    int64 // of that, counted against the address
+
+	decoding bool // the charge is the worst case
 
 	arrived, began, ended int64 // loop time
 	outBytes              int
@@ -143,11 +146,12 @@ func (k *call) ReleaseFrame() { k.freeFrame() }
 // Park implements api.Carrier.
 func (k *call) Park(d time.Duration, timeout, abort api.Task) {
 	k.Unpark()
-	if c := k.conn; c.dead || c.eof || c.finished {
-		d = 0 // nobody waits any more
-		if abort != nil {
-			timeout, abort = abort, nil
-		}
+	switch c := k.conn; {
+	case !c.dead && !c.eof && !c.finished:
+	case abort != nil: // nobody waits any more
+		d, timeout, abort = 0, abort, nil
+	case c.dead:
+		d = 0
 	}
 	k.timeout, k.abort = timeout, abort
 	if d >= 0 && timeout != nil {

@@ -25,11 +25,14 @@ const decodeFactor = 84
 // it is decoded.
 const smallControl = 4 << 10
 
-// controlBudget is shared by all lanes.
+// controlBudget is shared by all lanes. Requests that wait for something, a
+// Join for the other members of its group, hold what they became for as long as
+// they like: that never keeps others from being decoded, one at a time.
 type controlBudget struct {
 	mu         sync.Mutex
 	limit      int64
 	used       int64
+	decoding   int // charged their worst case
 	head, tail *reservedControl
 }
 
@@ -40,12 +43,18 @@ type reservedControl struct {
 	next  *reservedControl
 }
 
+// fits: there is room for r, or nobody whose end is near is in the way.
+func (b *controlBudget) fits(r *reservedControl) bool {
+	return b.decoding == 0 || b.used+r.bytes <= b.limit
+}
+
 // take reserves r's bytes, or queues r and posts it once it has them.
 func (b *controlBudget) take(r *reservedControl) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.head == nil && (b.used == 0 || b.used+r.bytes <= b.limit) {
+	if b.head == nil && b.fits(r) {
 		b.used += r.bytes
+		b.decoding++
 		return true
 	}
 	r.next = nil
@@ -58,22 +67,43 @@ func (b *controlBudget) take(r *reservedControl) bool {
 	return false
 }
 
-// give returns n bytes.
-func (b *controlBudget) give(n int64) {
+// give returns n bytes, decoded those who are done with decoding.
+func (b *controlBudget) give(n int64, decoded int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.used -= n
-	if b.used < 0 {
+	b.decoding -= decoded
+	if b.used < 0 || b.decoding < 0 {
 		panic("BUG: server: more control memory given back than was taken")
 	}
-	for r := b.head; r != nil && (b.used == 0 || b.used+r.bytes <= b.limit); r = b.head {
+	for r := b.head; r != nil && b.fits(r); r = b.head {
 		b.used += r.bytes
+		b.decoding++
 		b.head = r.next
 		if b.head == nil {
 			b.tail = nil
 		}
 		r.call.conn.lane.loop.Post(r)
 	}
+}
+
+// hold counts n bytes that a request of the address keeps while it waits. It is
+// false when the address keeps a quarter of the budget already.
+func (b *controlBudget) hold(a *account, n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if a.parked > 0 && a.parked+n > b.limit/4 {
+		return false
+	}
+	a.parked += n
+	return true
+}
+
+// unhold ends a hold.
+func (b *controlBudget) unhold(a *account, n int64) {
+	b.mu.Lock()
+	a.parked -= n
+	b.mu.Unlock()
 }
 
 // startControl reserves what decoding may cost, and decodes.
@@ -87,7 +117,7 @@ func (k *call) startControl() {
 // Run implements netpoll.Message: the bytes are reserved.
 func (r *reservedControl) Run() {
 	k := r.call
-	k.charge = r.bytes
+	k.charge, k.decoding = r.bytes, true
 	if k.conn.dead {
 		k.Silent()
 		return
@@ -102,8 +132,25 @@ func (r *reservedControl) Run() {
 	}
 	if small {
 		k.freeCharge()
+	} else if !k.keep() {
+		return
 	}
 	k.handler.Serve(&k.Call)
+}
+
+// keep lets others be decoded while the request is served, which may take as
+// long as the peer likes, and bounds what one address makes us keep that way.
+func (k *call) keep() bool {
+	c, b := k.conn, k.conn.lane.server.control
+	b.give(0, 1)
+	k.decoding = false
+	if !b.hold(c.acct, k.charge) {
+		c.warn(kindFrame, fmt.Errorf("%w: api key %d version %d: the waiting requests of %s hold a quarter of the control budget", ErrTooLarge, k.Key, k.Version, c.remote.Addr()))
+		k.Silent()
+		return false
+	}
+	k.held = k.charge
+	return true
 }
 
 // decode makes Body of the frame, which is given back. Body must outlive the
@@ -137,17 +184,25 @@ func readBody(req kmsg.Request, body []byte) error { return req.ReadFrom(body) }
 // settleCharge replaces the worst case by what the request really holds.
 func (k *call) settleCharge(n int64) {
 	if n < k.charge {
-		k.conn.lane.server.control.give(k.charge - n)
+		k.conn.lane.server.control.give(k.charge-n, 0)
 		k.charge = n
 	}
 }
 
 // freeCharge gives the rest back.
 func (k *call) freeCharge() {
+	b := k.conn.lane.server.control
+	if k.held > 0 {
+		b.unhold(k.conn.acct, k.held)
+		k.held = 0
+	}
 	if k.charge > 0 {
-		n := k.charge
-		k.charge = 0
-		k.conn.lane.server.control.give(n)
+		n, decoded := k.charge, 0
+		if k.decoding {
+			decoded = 1
+		}
+		k.charge, k.decoding = 0, false
+		b.give(n, decoded)
 	}
 }
 

@@ -94,12 +94,12 @@ func (in *input) onCancel(*netpoll.Op) {
 func (in *input) onRecv(op *netpoll.Op) {
 	c := in.conn
 	if op.N > 0 {
-		ch := c.lane.hold(op.Buf)
+		ch, data := c.lane.received(op.Buf, op.N)
 		if c.dead {
 			c.lane.drop(ch)
 		} else {
 			c.touch()
-			c.pieces = append(c.pieces, piece{ch, op.Buf.Data[:op.N]})
+			c.pieces = append(c.pieces, piece{ch, data})
 			c.pieceBytes += op.N
 		}
 	}

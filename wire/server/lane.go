@@ -55,9 +55,11 @@ func (n *newcomer) Run() {
 	n.lane.open(n)
 }
 
-// chunk is a receive buffer with the number of those who still look at it.
+// chunk is a receive buffer with the number of those who still look at it, or
+// a copy of one.
 type chunk struct {
 	buf  netpoll.Buf
+	copy []byte // slab; nil: buf
 	refs int
 	next *chunk // free list
 }
@@ -80,10 +82,34 @@ func (l *lane) drop(ch *chunk) {
 	if ch.refs--; ch.refs > 0 {
 		return
 	}
+	if ch.copy != nil {
+		l.slabs.put(ch.copy)
+		ch.copy = nil
+	} else {
+		l.giveBuffer(ch)
+	}
+	ch.next, l.chunks = l.chunks, ch
+}
+
+func (l *lane) giveBuffer(ch *chunk) {
 	l.loop.Recycle(ch.buf)
 	ch.buf = netpoll.Buf{}
-	ch.next, l.chunks = l.chunks, ch
 	l.lent--
+}
+
+// received wraps n bytes just received and returns where they are. When too
+// many receive buffers are in use they are copied at once, however few: peers
+// that send byte by byte to a line that takes no more must not keep the loop's
+// buffers from everyone else.
+func (l *lane) received(b netpoll.Buf, n int) (*chunk, []byte) {
+	ch := l.hold(b)
+	if l.lent <= l.server.limits.LentBuffers {
+		return ch, b.Data[:n]
+	}
+	ch.copy = l.slabs.get(n)
+	copy(ch.copy, b.Data[:n])
+	l.giveBuffer(ch)
+	return ch, ch.copy
 }
 
 // newCall takes a call for handler h from the free list.

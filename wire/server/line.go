@@ -94,7 +94,7 @@ func (c *conn) arrive(b []byte, o owner) {
 	}
 	c.identify(h.ClientID)
 	k := c.lane.newCall(c.lane.server.handlers[h.Key])
-	if o.ch != nil && c.lane.lent > c.lane.server.limits.LentBuffers {
+	if o.ch != nil && o.ch.copy == nil && c.lane.lent > c.lane.server.limits.LentBuffers {
 		h, body, o = c.copyOut(h, body, o)
 	}
 	k.conn, k.state, k.owner, k.body = c, callWaiting, o, body
