@@ -189,8 +189,10 @@ func (part *ReadPart) read(r *ReadRequest, maxBytes int, minOne bool) error {
 	if part.Offset < part.LogStart || part.Offset > end {
 		return fmt.Errorf("%w: %d of %v, which has %d to %d", engine.ErrOffsetOutOfRange, part.Offset, p.id, part.LogStart, end)
 	}
-	if part.LastFetchedEpoch >= 0 && part.diverges(log) {
-		return nil
+	if part.LastFetchedEpoch >= 0 {
+		if diverges, err := part.diverges(log); err != nil || diverges {
+			return err
+		}
 	}
 	if part.Offset >= limit || maxBytes == 0 && !minOne {
 		return nil
@@ -234,16 +236,20 @@ func (part *ReadPart) startsWhole() (bool, error) {
 	return size <= int64(s.Len()), nil
 }
 
-// diverges looks whether the caller's last epoch ends where ours does.
+// diverges looks whether the caller's last epoch ends where ours does. One that
+// we never heard of has no place here where the caller could go on.
 func (part *ReadPart) diverges(log interface {
 	EpochEnd(engine.Epoch) (engine.Epoch, engine.Offset)
-}) bool {
+}) (bool, error) {
 	epoch, end := log.EpochEnd(part.LastFetchedEpoch)
+	if epoch < 0 || end < 0 {
+		return false, fmt.Errorf("%w: %d of %v after epoch %d, which it does not know", engine.ErrOffsetOutOfRange, part.Offset, part.Partition.id, part.LastFetchedEpoch)
+	}
 	if epoch >= part.LastFetchedEpoch && end >= part.Offset {
-		return false
+		return false, nil
 	}
 	part.DivergingEpoch, part.DivergingEnd = epoch, end
-	return true
+	return true, nil
 }
 
 // limit is how far r may read: a follower to the log end, read_committed to the

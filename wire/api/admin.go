@@ -54,6 +54,9 @@ func verdict(err error) (code int16, message *string) {
 	if err == nil {
 		return 0, nil
 	}
+	if err == errNoTime {
+		return int16(frame.RequestTimedOut), nil
+	}
 	text := err.Error()
 	if name, rest, ok := strings.Cut(text, ": "); ok && !strings.Contains(name, " ") {
 		text = rest

@@ -43,11 +43,10 @@ func (a *advertiser) serve(c *Call) {
 	}
 	req := c.Body.(*kmsg.ApiVersionsRequest)
 	resp := c.Response().(*kmsg.ApiVersionsResponse)
-	resp.FinalizedFeaturesEpoch = 0
 	if c.Version >= 3 && !(softwareName.MatchString(req.ClientSoftwareName) && softwareName.MatchString(req.ClientSoftwareVersion)) {
 		resp.ErrorCode = int16(frame.InvalidRequest)
 	} else {
-		resp.ApiKeys = a.keys
+		resp.ApiKeys, resp.FinalizedFeaturesEpoch = a.keys, 0
 	}
 	c.Reply(resp)
 }

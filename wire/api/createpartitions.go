@@ -50,6 +50,10 @@ func CreatePartitions(topics partitionCreator) Handler {
 			}
 		}
 		for i, t := range req.Topics {
+			if times[t.Topic] == 0 {
+				continue // answered already
+			}
+			times[t.Topic] = 0
 			out := kmsg.NewCreatePartitionsResponseTopic()
 			out.Topic = t.Topic
 			out.ErrorCode, out.ErrorMessage = verdict(errs[i])

@@ -85,7 +85,7 @@ func newTopic(t *kmsg.CreateTopicsRequestTopic, times map[string]int, check topi
 		n.Config[c.Name] = *c.Value
 	}
 	if null != nil {
-		return n, Fail(frame.InvalidRequest, "Null value not supported for topic configs: "+strings.Join(null, ","))
+		return n, Fail(frame.InvalidConfig, "Null value not supported for topic configs: "+strings.Join(null, ","))
 	}
 	for _, a := range t.ReplicaAssignment {
 		if n.Assignment == nil {
@@ -103,10 +103,13 @@ func createdTopic(name string, t *meta.Topic, err error, check topicChecker) kms
 	out := kmsg.NewCreateTopicsResponseTopic()
 	out.Topic, out.NumPartitions, out.ReplicationFactor = name, -1, -1
 	out.ErrorCode, out.ErrorMessage = verdict(err)
+	if t != nil {
+		out.TopicID = t.ID
+	}
 	if t == nil || err != nil {
 		return out
 	}
-	out.TopicID, out.NumPartitions = t.ID, int32(len(t.Partitions))
+	out.NumPartitions = int32(len(t.Partitions))
 	if len(t.Partitions) > 0 {
 		out.ReplicationFactor = int16(len(t.Partitions[0].Replicas))
 	}

@@ -44,7 +44,9 @@ func (r *recordDeleter) serve(c *Call) {
 				}
 				answered()
 			}
-			if p := r.lookup.Lookup([]byte(topic.Topic), in.Partition); p != nil {
+			if isInternal([]byte(topic.Topic)) {
+				done(-1, errInternal)
+			} else if p := r.lookup.Lookup([]byte(topic.Topic), in.Partition); p != nil {
 				p.TrimTo(engine.Offset(in.Offset), c.Home(), done)
 			} else {
 				done(-1, r.places.Missing([]byte(topic.Topic), in.Partition))

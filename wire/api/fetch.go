@@ -266,17 +266,23 @@ func (s *fetchCall) take(bytes int) bool {
 }
 
 // enough tells whether there is an answer to give now: bytes, an error, or no
-// wish to wait.
+// wish to wait. As in Kafka a partition that is not here ends no wait for the
+// others: a consumer would ask again at once, and again.
 func (s *fetchCall) enough(bytes int) bool {
-	if bytes >= s.read.MinBytes || s.wait <= 0 || len(s.read.Parts) == 0 {
+	if bytes >= s.read.MinBytes || s.wait <= 0 {
 		return true
 	}
+	here := 0
 	for i := range s.read.Parts {
-		if p := &s.read.Parts[i]; p.Err != nil || p.DivergingEpoch >= 0 {
+		p := &s.read.Parts[i]
+		if p.Partition == nil {
+			continue
+		}
+		if here++; p.Err != nil || p.DivergingEpoch >= 0 {
 			return true
 		}
 	}
-	return false
+	return here == 0
 }
 
 // onWake: there may be enough by now.

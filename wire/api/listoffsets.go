@@ -61,7 +61,12 @@ func (l *offsetLister) serve(c *Call) {
 		n += len(req.Topics[t].Partitions)
 	}
 	answered := c.ReplyAfter(n, resp)
-	seen := make(map[topicPartition]bool, n)
+	times := make(map[topicPartition]int, n)
+	for t := range req.Topics {
+		for i := range req.Topics[t].Partitions {
+			times[topicPartition{req.Topics[t].Topic, req.Topics[t].Partitions[i].Partition}]++
+		}
+	}
 	for t := range req.Topics {
 		topic := &req.Topics[t]
 		for i := range topic.Partitions {
@@ -73,11 +78,10 @@ func (l *offsetLister) serve(c *Call) {
 				putOffset(out, c.Version, a, err)
 				answered()
 			}
-			if seen[id] {
+			if c.Version > 0 && times[id] > 1 { // all of them, as in Kafka
 				done(replica.TimeAnswer{}, errTwice)
 				continue
 			}
-			seen[id] = true
 			l.ask(c, req, topic.Topic, in, done)
 		}
 	}

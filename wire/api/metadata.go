@@ -21,8 +21,6 @@ type TopicCreator interface {
 //	v2  cluster id       v4  auto-creation is the client's choice (before: always)
 //	v5  offline replicas v7  leader epochs    v8  authorized operations
 //	v9  flexible         v10 topic ids        v12 topics asked for by id
-//
-// Not done here: authorized operations, which need the authorizer.
 func Metadata(d Deps) Handler {
 	m := &describer{cluster: d.Cluster}
 	if d.AutoCreate {
@@ -30,6 +28,11 @@ func Metadata(d Deps) Handler {
 	}
 	return Handler{Key: 3, Min: 0, Max: 12, Slow: true, Serve: m.serve}
 }
+
+// topicOperations is what anyone may do to a topic where no authorizer says
+// otherwise: a bit for each of read(3), write(4), create(5), delete(6), alter(7),
+// describe(8), describe configs(10), alter configs(11).
+const topicOperations = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11
 
 type describer struct {
 	cluster Cluster
@@ -53,6 +56,9 @@ func (m *describer) serve(c *Call) {
 	}
 	resp.ControllerID = int32(image.Controller)
 	resp.ClusterID = &image.ClusterID
+	if req.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = clusterOperations
+	}
 	for i := range image.Brokers {
 		b := &image.Brokers[i]
 		e, ok := b.Endpoint(c.Client.Listener)
@@ -78,11 +84,11 @@ func (m *describer) asked(c *Call, req *kmsg.MetadataRequest, image *meta.Image)
 		in := &req.Topics[i]
 		switch {
 		case c.Version < 12 && (in.Topic == nil || in.TopicID != [16]byte{}):
-			out = append(out, refusedTopic(in.Topic, in.TopicID, errTopicIDs))
+			out = append(out, refusedTopic(c, in.Topic, in.TopicID, errTopicIDs))
 		case in.Topic == nil:
 			t := image.TopicByID(meta.TopicID(in.TopicID))
 			if t == nil {
-				out = append(out, refusedTopic(nil, in.TopicID, meta.ErrUnknownTopicID))
+				out = append(out, refusedTopic(c, nil, in.TopicID, meta.ErrUnknownTopicID))
 			} else if !seen[t.Name] {
 				seen[t.Name] = true
 				out = append(out, m.topic(c, image, t))
@@ -109,15 +115,15 @@ func (m *describer) named(c *Call, image *meta.Image, name string, create bool) 
 		}
 	}
 	if err != nil || t == nil {
-		return refusedTopic(&name, [16]byte{}, err)
+		return refusedTopic(c, &name, [16]byte{}, err)
 	}
 	return m.topic(c, image, t)
 }
 
 // refusedTopic is the answer for a topic that is not there.
-func refusedTopic(name *string, id [16]byte, err error) kmsg.MetadataResponseTopic {
+func refusedTopic(c *Call, name *string, id [16]byte, err error) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
-	if name == nil {
+	if name == nil && c.Version < 12 {
 		name = kmsg.StringPtr("") // null only since v12
 	}
 	out.Topic, out.TopicID = name, id
@@ -132,6 +138,9 @@ func refusedTopic(name *string, id [16]byte, err error) kmsg.MetadataResponseTop
 func (m *describer) topic(c *Call, image *meta.Image, t *meta.Topic) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
 	out.Topic, out.TopicID, out.IsInternal = &t.Name, t.ID, t.Internal
+	if c.Body.(*kmsg.MetadataRequest).IncludeTopicAuthorizedOperations {
+		out.AuthorizedOperations = topicOperations
+	}
 	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, len(t.Partitions))
 	for i := range t.Partitions {
 		s, p := &t.Partitions[i], &out.Partitions[i]

@@ -185,10 +185,14 @@ func (s *produceCall) judge(part *replica.AppendPart, records []byte) error {
 	}
 	if _, magic, err := batch.Peek(records); err == nil && magic < 2 {
 		return errNoBatch
+	} else if errors.Is(err, batch.ErrUnsupportedMagic) {
+		return fmt.Errorf("%w: %w", batch.ErrCorrupt, err) // no message format ever had it
 	}
 	b, rest, err := batch.Next(records)
-	if err != nil {
-		return fmt.Errorf("%w: %v", errNoBatch, err) // cut short: Kafka sees no batch in it
+	if errors.Is(err, batch.ErrShort) {
+		return fmt.Errorf("%w: %v", errNoBatch, err) // cut short: Kafka sees no batch in it, and sending it again does not help
+	} else if err != nil {
+		return err
 	}
 	config := s.p.config(part.Partition)
 	switch {
