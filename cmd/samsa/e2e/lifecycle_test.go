@@ -201,3 +201,61 @@ func TestMissingDirectoryIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// Topics that were found on disk without their settings show samsa.adopted and
+// are not deleted from; `samsa topics alter --adopted` accepts those, and only
+// those, and retention begins.
+func TestAdoptedTopicsAreAccepted(t *testing.T) {
+	props := map[string]string{"log.retention.check.interval.ms": "200", "log.segment.bytes": "1000", "log.retention.ms": "60000"}
+	b := Start(t, Options{Props: map[string]string{"log.segment.bytes": "1000"}})
+	CreateTopic(t, b.Addr, "found", 1, nil)
+	s := &shop{t: t, Broker: b}
+	if err := s.send("found", every(20, 300, time.Hour)...); err != nil {
+		t.Fatal(err)
+	}
+	b.Stop()
+	ours, _ := filepath.Glob(filepath.Join(b.Dir, "samsa.*")) // what no Kafka writes
+	for _, name := range ours {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b = Start(t, Options{Dir: b.Dir, Props: props})
+	s.Broker = b
+	CreateTopic(t, b.Addr, "own", 1, map[string]string{"segment.ms": "1000000"})
+	CreateTopic(t, b.Addr, "beside", 1, nil)
+	if err := s.send("beside", every(20, 300, time.Hour)...); err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, 30*time.Second, func() error { // retention has run
+		if start := s.start("beside"); start < 15 {
+			return fmt.Errorf("beside starts at %d", start)
+		}
+		return nil
+	})
+	if start := s.start("found"); start != 0 {
+		t.Errorf("an adopted topic lost its records below %d", start)
+	}
+	topics := func(args ...string) string {
+		out, errs, err := samsa(t, append([]string{"topics", "--bootstrap-server", b.Addr}, args...)...)
+		if err != nil {
+			t.Fatalf("%v: %v %s", args, err, errs)
+		}
+		return out
+	}
+	if out := topics("describe"); strings.Count(out, "samsa.adopted=true") != 1 || !strings.Contains(topics("describe", "--topic", "found"), "samsa.adopted=true") {
+		t.Errorf("describe:\n%s", out)
+	}
+	if out := topics("alter", "--adopted", "--json"); strings.Join(strings.Fields(out), "") != `["found"]` {
+		t.Errorf("alter --adopted: %s", out)
+	}
+	if out := topics("describe"); strings.Contains(out, "adopted") || !strings.Contains(out, "segment.ms=1000000") {
+		t.Errorf("afterwards:\n%s", out)
+	}
+	Eventually(t, 30*time.Second, func() error {
+		if start := s.start("found"); start < 15 {
+			return fmt.Errorf("found starts at %d", start)
+		}
+		return nil
+	})
+}
