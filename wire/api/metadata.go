@@ -127,6 +127,7 @@ func refusedTopic(c *Call, name *string, id [16]byte, err error) kmsg.MetadataRe
 		name = kmsg.StringPtr("") // null only since v12
 	}
 	out.Topic, out.TopicID = name, id
+	out.IsInternal = name != nil && isInternal([]byte(*name))
 	out.ErrorCode = int16(Code(err))
 	if err == nil {
 		out.ErrorCode = int16(frame.LeaderNotAvailable)

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build conformance
+
+package conformance
+
+import (
+	"fmt"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-broker/samsa/cmd/samsa/e2e"
+)
+
+// Both brokers are asked the same questions, good ones and bad ones, in every
+// version of every API that Samsa serves, and give the same answers, field by
+// field; ids, times and words apart.
+func TestEveryVersionAnswersLikeKafka(t *testing.T) {
+	props := map[string]string{"auto.create.topics.enable": "true", "num.partitions": "2", "group.initial.rebalance.delay.ms": "100", "log.segment.delete.delay.ms": "1000", "fetch.max.bytes": "57671680"}
+	kafka := StartKafka(t, StartZooKeeper(t), t.TempDir(), props)
+	samsa := e2e.Start(t, e2e.Options{Props: props})
+	ours, theirs := newSide(t, samsa.Addr), newSide(t, kafka.Addr)
+	theirs.serves = ours.serves
+	ours.settle()
+	theirs.settle()
+	var script []exchange
+	for _, part := range [][]exchange{topicQuestions(), metadataQuestions(), produceQuestions(), fetchQuestions(), offsetQuestions(),
+		groupQuestions(), memberQuestions(), configQuestions(), goodbyes()} {
+		script = append(script, part...)
+	}
+	differ(t, ours, theirs, script, acceptedDifferences())
+}
+
+// newSide connects, and learns which keys are served.
+func newSide(t *testing.T, addr string) *side {
+	s := &side{t: t, addr: addr, raw: e2e.Dial(t, addr), ids: map[string][16]byte{}, serves: map[int16]bool{}}
+	req := kmsg.NewPtrApiVersionsRequest()
+	resp, err := s.raw.Call(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range resp.(*kmsg.ApiVersionsResponse).ApiKeys {
+		s.serves[k.ApiKey] = true
+	}
+	return s
+}
+
+// settle waits until the coordinators serve, which a broker needs a while for.
+func (s *side) settle() {
+	s.t.Helper()
+	e2e.Eventually(s.t, 60*time.Second, func() error {
+		find := kmsg.NewPtrFindCoordinatorRequest()
+		find.Version, find.CoordinatorKeys = 4, []string{"g"}
+		if _, err := s.raw.Call(find); err != nil {
+			return err
+		}
+		id := kmsg.NewPtrInitProducerIDRequest()
+		id.Version = 2
+		resp, err := s.raw.Call(id)
+		if err != nil || resp.(*kmsg.InitProducerIDResponse).ErrorCode != 0 {
+			return fmt.Errorf("producer ids: %+v, %v", resp, err)
+		}
+		fetch := kmsg.NewPtrOffsetFetchRequest()
+		fetch.Version = 8
+		for i := range 50 {
+			fetch.Groups = append(fetch.Groups, kmsg.OffsetFetchRequestGroup{Group: fmt.Sprint(i)})
+		}
+		if resp, err = s.raw.Call(fetch); err != nil {
+			return err
+		}
+		for _, g := range resp.(*kmsg.OffsetFetchResponse).Groups {
+			if g.ErrorCode != 0 {
+				return fmt.Errorf("group %s: %d", g.Group, g.ErrorCode)
+			}
+		}
+		return nil
+	})
+}
+
+// acceptedDifferences are meant; each says why.
+func acceptedDifferences() []accepted {
+	a := func(where, reason string) accepted { return accepted{where: regexp.MustCompile(where), reason: reason} }
+	return []accepted{
+		a(`^CreatePartitions empty name `, "Kafka fails on it with UNKNOWN_SERVER_ERROR"),
+		a(`^Metadata (by id|by unknown id|null and no id) v1[01] `, "Kafka leaves the rest of the answer empty, brokers too"),
+		a(`^Metadata null and no id v12 `, "Kafka fails on it with UNKNOWN_SERVER_ERROR"),
+		a(`^Produce .*ErrorMessage: some, Kafka null`, "Kafka has a message for few errors, we say what is wrong"),
+		a(`^Produce acks two, unknown .*ErrorCode: 21, Kafka 3`, "both are true"),
+		a(`^Produce and some more `, "Kafka ignores bytes behind a batch"),
+		a(`^Produce transactional id `, "transactions are not served yet"),
+		a(`^Produce (no partitions) `, "Kafka forgets topics without partitions"),
+		a(`^Produce two partitions .*BaseOffset`, "of the batches of the two questions above, which Kafka took"),
+		a(`^(Fetch both partitions|Fetch and an unknown|DeleteRecords all) .*(HighWatermark|LastStableOffset|RecordBatches|LowWatermark)`, "of these batches, too"),
+		a(`^Produce sequence .*(LogAppendTime: -1, Kafka some|LogStartOffset: -1, Kafka 0)`, "Kafka tells the time of a duplicate, and where a log starts that did not take a batch"),
+		a(`^Fetch bad isolation `, "Kafka fails on it with UNKNOWN_SERVER_ERROR; all but 1 is read_uncommitted here"),
+		a(`^(Fetch|OffsetCommit|OffsetFetch) twice `, "Kafka gathers partitions in a map, we answer each time it is named"),
+		a(`^OffsetCommit no partitions `, "Kafka forgets topics without partitions"),
+		a(`^ListOffsets .* v0 .*OldStyleOffsets`, "version 0 lists where segments begin; we give the one offset that was asked for"),
+		a(`^ListGroups .*(length: 3, Kafka 4|strange)`, "Kafka keeps an empty group after a Join it refused"),
+		a(`^DescribeConfigs .* v0 .*IsDefault: true, Kafka false`, "Kafka leaves the field unset"),
+		a(`^DescribeConfigs broker .*ReadOnly: true, Kafka false`, "no setting of the broker changes while it runs"),
+		a(`^DescribeConfigs .*ErrorMessage: (null|some), Kafka $`, "Kafka sends an empty text"),
+		a(`^AlterConfigs empty topic `, "no topic has that name: unknown is as true as invalid"),
+		a(`^IncrementalAlterConfigs (append to an odd key|odd op) `, "Kafka fails on it with UNKNOWN_SERVER_ERROR"),
+		a(`^IncrementalAlterConfigs odd logger `, "there are no loggers here"),
+		a(`^DescribeLogDirs some .*Size: `, "of the batches that only Kafka took"),
+		a(`^DeleteTopics .*ErrorMessage: some, Kafka null`, "we say what is wrong"),
+		a(`^DeleteTopics .*TopicID: .*, Kafka none`, "Kafka does not tell the id of a topic deleted by name"),
+		a(`^DeleteTopics by no id `, "no topic has that id: Kafka hides it as if it might not be seen"),
+		a(`^DeleteTopics name and its id `, "Kafka deletes it once and says so twice"),
+		a(`^FindCoordinator odd kind v[456] .*ErrorMessage`, "the code says it"),
+	}
+}
+
+// every makes exchanges of one kind out of named variants.
+func every(api string, from, to int16, variants map[string]func(s *side, v int16) kmsg.Request) []exchange {
+	var out []exchange
+	for _, name := range sorted(variants) {
+		out = append(out, exchange{name: api + " " + name, from: from, to: to, ask: variants[name]})
+	}
+	return out
+}
+
+type asks = map[string]func(s *side, v int16) kmsg.Request
+
+func topicQuestions() []exchange {
+	str := kmsg.StringPtr
+	create := func(change func(v int16, req *kmsg.CreateTopicsRequest, t *kmsg.CreateTopicsRequestTopic)) func(*side, int16) kmsg.Request {
+		return func(_ *side, v int16) kmsg.Request {
+			req := kmsg.NewPtrCreateTopicsRequest()
+			topic := kmsg.NewCreateTopicsRequestTopic()
+			topic.Topic, topic.NumPartitions, topic.ReplicationFactor = fmt.Sprintf("made-v%d", v), 2, 1
+			req.TimeoutMillis = 20_000
+			req.Topics = []kmsg.CreateTopicsRequestTopic{topic}
+			change(v, req, &req.Topics[0])
+			return req
+		}
+	}
+	type R = *kmsg.CreateTopicsRequest
+	type T = *kmsg.CreateTopicsRequestTopic
+	config := func(name string, value *string) []kmsg.CreateTopicsRequestTopicConfig {
+		return []kmsg.CreateTopicsRequestTopicConfig{{Name: name, Value: value}}
+	}
+	assign := func(index int32, brokers ...int32) kmsg.CreateTopicsRequestTopicReplicaAssignment {
+		return kmsg.CreateTopicsRequestTopicReplicaAssignment{Partition: index, Replicas: brokers}
+	}
+	setup := []exchange{{name: "CreateTopics setup", from: 7, to: 7,
+		ask: func(*side, int16) kmsg.Request {
+			req := kmsg.NewPtrCreateTopicsRequest()
+			req.TimeoutMillis = 20_000
+			for _, name := range []string{"one", "two", "small", "stamped"} {
+				topic := kmsg.NewCreateTopicsRequestTopic()
+				topic.Topic, topic.NumPartitions, topic.ReplicationFactor = name, 2, 1
+				switch name {
+				case "small":
+					topic.Configs = config("max.message.bytes", str("200"))
+				case "stamped":
+					topic.Configs = config("message.timestamp.type", str("LogAppendTime"))
+				}
+				req.Topics = append(req.Topics, topic)
+			}
+			return req
+		},
+		then: func(s *side, resp kmsg.Response) {
+			for _, t := range resp.(*kmsg.CreateTopicsResponse).Topics {
+				s.ids[t.Topic] = t.TopicID
+			}
+		}}}
+	out := append(setup, every("CreateTopics", 0, 7, asks{
+		"good":                 create(func(int16, R, T) {}),
+		"good again":           create(func(int16, R, T) {}),
+		"invalid name":         create(func(_ int16, _ R, t T) { t.Topic = "a b" }),
+		"empty name":           create(func(_ int16, _ R, t T) { t.Topic = "" }),
+		"dot name":             create(func(_ int16, _ R, t T) { t.Topic = ".." }),
+		"colliding name":       create(func(v int16, _ R, t T) { t.Topic = fmt.Sprintf("c.x_v%d", v) }),
+		"colliding name, too":  create(func(v int16, _ R, t T) { t.Topic = fmt.Sprintf("c_x.v%d", v) }),
+		"no partitions":        create(func(_ int16, _ R, t T) { t.Topic, t.NumPartitions = "p0", 0 }),
+		"default partitions":   create(func(v int16, _ R, t T) { t.Topic, t.NumPartitions = fmt.Sprintf("default-v%d", v), -1 }),
+		"minus two partitions": create(func(_ int16, _ R, t T) { t.Topic, t.NumPartitions = "p0", -2 }),
+		"three replicas":       create(func(_ int16, _ R, t T) { t.Topic, t.ReplicationFactor = "r3", 3 }),
+		"no replicas":          create(func(_ int16, _ R, t T) { t.Topic, t.ReplicationFactor = "r0", 0 }),
+		"assigned": create(func(v int16, _ R, t T) {
+			t.Topic, t.NumPartitions, t.ReplicationFactor, t.ReplicaAssignment = fmt.Sprintf("assigned-v%d", v), -1, -1, append(t.ReplicaAssignment, assign(0, 0), assign(1, 0))
+		}),
+		"assigned and counted": create(func(_ int16, _ R, t T) {
+			t.Topic, t.ReplicaAssignment = "ac", append(t.ReplicaAssignment, assign(0, 0))
+		}),
+		"assigned with a hole": create(func(_ int16, _ R, t T) {
+			t.Topic, t.NumPartitions, t.ReplicationFactor, t.ReplicaAssignment = "ah", -1, -1, append(t.ReplicaAssignment, assign(1, 0))
+		}),
+		"assigned twice the same": create(func(_ int16, _ R, t T) {
+			t.Topic, t.NumPartitions, t.ReplicationFactor, t.ReplicaAssignment = "ah", -1, -1, append(t.ReplicaAssignment, assign(0, 0, 0))
+		}),
+		"unknown config": create(func(_ int16, _ R, t T) { t.Topic, t.Configs = "uc", config("no.such", str("1")) }),
+		"bad config":     create(func(_ int16, _ R, t T) { t.Topic, t.Configs = "bc", config("retention.ms", str("soon")) }),
+		"null config":    create(func(_ int16, _ R, t T) { t.Topic, t.Configs = "nc", config("retention.ms", nil) }),
+		"config": create(func(v int16, _ R, t T) {
+			t.Topic, t.Configs = fmt.Sprintf("config-v%d", v), config("retention.ms", str("7777777"))
+		}),
+		"validated only": create(func(v int16, r R, t T) { t.Topic = fmt.Sprintf("valid-v%d", v); r.ValidateOnly = true }),
+		"twice":          create(func(_ int16, r R, t T) { t.Topic = "twice"; r.Topics = append(r.Topics, *t) }),
+		"without time":   create(func(v int16, r R, t T) { t.Topic = fmt.Sprintf("hasty-v%d", v); r.TimeoutMillis = 0 }),
+		"nothing":        create(func(_ int16, r R, _ T) { r.Topics = nil }),
+		"offsets topic":  create(func(_ int16, r R, t T) { t.Topic = "__consumer_offsets"; r.ValidateOnly = true }),
+	})...)
+	return append(out, partitionQuestions()...)
+}
+
+func partitionQuestions() []exchange {
+	grow := func(name string, count int32, change func(r *kmsg.CreatePartitionsRequest)) func(*side, int16) kmsg.Request {
+		return func(_ *side, v int16) kmsg.Request {
+			req := kmsg.NewPtrCreatePartitionsRequest()
+			req.TimeoutMillis = 20_000
+			topic := kmsg.NewCreatePartitionsRequestTopic()
+			topic.Topic, topic.Count = name, count
+			if count == 0 {
+				topic.Count = 3 + int32(v)
+			}
+			req.Topics = append(req.Topics, topic)
+			if change != nil {
+				change(req)
+			}
+			return req
+		}
+	}
+	type R = *kmsg.CreatePartitionsRequest
+	brokers := func(lists ...[]int32) (out []kmsg.CreatePartitionsRequestTopicAssignment) {
+		for _, l := range lists {
+			out = append(out, kmsg.CreatePartitionsRequestTopicAssignment{Replicas: l})
+		}
+		return out
+	}
+	return every("CreatePartitions", 0, 3, asks{
+		"more":               grow("made-v0", 0, nil),
+		"same":               grow("two", 2, nil),
+		"fewer":              grow("two", 1, nil),
+		"negative":           grow("two", -1, nil),
+		"unknown":            grow("no-such", 3, nil),
+		"twice":              grow("two", 3, func(r R) { r.Topics = append(r.Topics, r.Topics[0]) }),
+		"validated only":     grow("two", 3, func(r R) { r.ValidateOnly = true }),
+		"assigned":           grow("made-v1", 0, func(r R) { r.Topics[0].Count, r.Topics[0].Assignment = 3, brokers([]int32{0}); r.ValidateOnly = true }),
+		"assigned too few":   grow("two", 4, func(r R) { r.Topics[0].Assignment = brokers([]int32{0}) }),
+		"assigned to nobody": grow("two", 3, func(r R) { r.Topics[0].Assignment = brokers([]int32{9}) }),
+		"assigned nothing":   grow("two", 3, func(r R) { r.Topics[0].Assignment = brokers(nil) }),
+		"assigned twice":     grow("two", 3, func(r R) { r.Topics[0].Assignment = brokers([]int32{0, 0}) }),
+		"offsets topic":      grow("__consumer_offsets", 99, func(r R) { r.ValidateOnly = true }),
+		"no topics":          grow("two", 3, func(r R) { r.Topics = nil }),
+		"empty name":         grow("", 3, nil),
+	})
+}
+
+func metadataQuestions() []exchange {
+	meta := func(create bool, names ...string) func(*side, int16) kmsg.Request {
+		return func(_ *side, v int16) kmsg.Request {
+			req := kmsg.NewPtrMetadataRequest()
+			req.Topics, req.AllowAutoTopicCreation = []kmsg.MetadataRequestTopic{}, create
+			for _, name := range names {
+				topic := kmsg.NewMetadataRequestTopic()
+				topic.Topic = kmsg.StringPtr(name)
+				req.Topics = append(req.Topics, topic)
+			}
+			return req
+		}
+	}
+	byID := func(name string, id [16]byte) func(*side, int16) kmsg.Request {
+		return func(s *side, _ int16) kmsg.Request {
+			req := kmsg.NewPtrMetadataRequest()
+			topic := kmsg.NewMetadataRequestTopic()
+			if topic.TopicID = id; name != "" {
+				topic.TopicID = s.ids[name]
+			}
+			req.Topics = append(req.Topics, topic)
+			return req
+		}
+	}
+	long := ""
+	for len(long) < 250 {
+		long += "0123456789"
+	}
+	out := every("Metadata", 0, 12, asks{
+		"one":          meta(false, "one"),
+		"twice":        meta(false, "one", "one"),
+		"invalid name": meta(true, "a b"),
+		"empty name":   meta(true, ""),
+		"long name":    meta(true, long),
+		"dots":         meta(true, ".."),
+		"operations": func(s *side, v int16) kmsg.Request {
+			req := meta(false, "one")(s, v).(*kmsg.MetadataRequest)
+			req.IncludeTopicAuthorizedOperations, req.IncludeClusterAuthorizedOperations = v >= 8, v >= 8 && v <= 10
+			return req
+		},
+	})
+	out = append(out, every("Metadata", 1, 12, asks{"none": meta(false)})...)
+	out = append(out, every("Metadata", 4, 12, asks{"unknown": meta(false, "no-such"), "internal": meta(false, "__transaction_state")})...)
+	out = append(out, every("Metadata", 10, 12, asks{"by id": byID("one", [16]byte{}), "by unknown id": byID("", [16]byte{1}), "null and no id": byID("", [16]byte{})})...)
+	cluster := func(operations bool, endpoint int8) func(*side, int16) kmsg.Request {
+		return func(*side, int16) kmsg.Request {
+			req := kmsg.NewPtrDescribeClusterRequest()
+			req.IncludeClusterAuthorizedOperations, req.EndpointType = operations, endpoint
+			return req
+		}
+	}
+	out = append(out, every("DescribeCluster", 0, 1, asks{"plain": cluster(false, 1), "operations": cluster(true, 1)})...)
+	out = append(out, every("DescribeCluster", 1, 1, asks{"controllers": cluster(false, 2), "others": cluster(false, 3)})...)
+	software := func(name, version string) func(*side, int16) kmsg.Request {
+		return func(*side, int16) kmsg.Request {
+			req := kmsg.NewPtrApiVersionsRequest()
+			req.ClientSoftwareName, req.ClientSoftwareVersion = name, version
+			return req
+		}
+	}
+	return append(out, every("ApiVersions", 0, 4, asks{"plain": software("a", "1.0"), "bad name": software("-a", "1.0"), "empty": software("", "")})...)
+}
