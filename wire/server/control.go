@@ -17,9 +17,10 @@ import (
 // claimed counts that merely fit the bytes left. So their worst case is charged
 // before decoding; past the budget they are decoded one at a time.
 
-// decodeFactor is how many bytes of objects one byte of a frame can become,
-// measured over all messages kmsg has.
-const decodeFactor = 84
+// decodeFactor is how many bytes of objects one byte of a frame can become: 84
+// measured over the slices of all messages kmsg has, and room for the maps in
+// which it keeps tags that it does not know.
+const decodeFactor = 128
 
 // smallControl: what a frame up to this size became is not worth counting once
 // it is decoded.
