@@ -59,13 +59,23 @@ func (ls *loops) close() {
 }
 
 // loopWriter writes one directory's journal through a loop. The journal has
-// one write in flight, so one operation is enough.
+// one write in flight and asks for one call at a time, so one operation and one
+// message are enough. It is the journal's Scheduler too: an idle journal writes
+// when the loop has done the work at hand, so that what the requests of one
+// iteration append to several partitions shares the write.
 type loopWriter struct {
 	loop netpoll.Loop
 	op   netpoll.Op
 	done func(error)
 	seen bool // op.Blocking says what the directory's file system is like
+	call loopCall
 }
+
+// loopCall runs a func on a loop.
+type loopCall struct{ fn func() }
+
+// Run implements netpoll.Message.
+func (c *loopCall) Run() { c.fn() }
 
 // newLoopWriter returns the writer of a directory on its home loop.
 func newLoopWriter(l netpoll.Loop) *loopWriter {
@@ -87,7 +97,17 @@ func (w *loopWriter) WriteDurable(f vfs.File, p []byte, off int64, done func(err
 	}
 	w.done = done
 	w.op.Kind, w.op.File, w.op.Data, w.op.Off = netpoll.WriteFile, fd, p, off
-	w.loop.Post(w)
+	if w.loop.OnLoop() {
+		w.Run()
+	} else {
+		w.loop.Post(w)
+	}
+}
+
+// Schedule implements journal.Scheduler.
+func (w *loopWriter) Schedule(fn func()) {
+	w.call.fn = fn
+	w.loop.Post(&w.call)
 }
 
 // Run implements netpoll.Message: operations are submitted on the loop.

@@ -49,7 +49,7 @@ func (k *checkpoints) write() error {
 // try is write without the verdict; full: it may succeed later.
 func (k *checkpoints) try() (full bool, err error) {
 	d := k.d
-	c := &journal.Checkpoint{Journal: d.id, Store: d.o.StoreID, Mark: k.mark, GroupSequence: 1}
+	c := &journal.Checkpoint{Journal: d.id, Store: d.o.StoreID, Mark: k.mark, GroupSequence: 1, GroupMax: journal.FirstGroup}
 	if d.last != nil && c.Store == [16]byte{} {
 		c.Store = d.last.Store
 	}
@@ -60,7 +60,7 @@ func (k *checkpoints) try() (full bool, err error) {
 	if j != nil {
 		// First where the journal stands, then the logs: what a group before
 		// this position holds was written to its segment before it was placed.
-		c.Position, c.GroupSequence = j.Durable()
+		c.Position, c.GroupSequence, c.GroupMax = j.Durable()
 		c.Zeroed = j.Zeroed()
 	} else if d.last != nil && d.last.FileBytes == d.fileBytes {
 		c.Zeroed = d.last.Zeroed

@@ -31,6 +31,7 @@ type Checkpoint struct {
 	Journal       ID
 	Position      int64  // groups before it are covered by synced segments
 	GroupSequence uint64 // of the first group at or after Position
+	GroupMax      int64  // what that group may be at most, padded; see Header.Next
 	FileBytes     int64  // size of each journal file
 	Zeroed        int64  // bytes of the four files that were written at least once
 	Store         [16]byte
@@ -52,7 +53,7 @@ type LogState struct {
 //
 //	0 magic u32 | 4 version u16 | 6 zero u16 | 8 sequence u64 | 16 size u64 | 24 journal id [16] | 40 position u64
 //	48 group sequence u64 | 56 file bytes u64 | 64 zeroed u64 | 72 store id [16] | 88 mark inode u64
-//	96 mark mtime i64 | 104 next creation u64 | 112 logs u32 | 116 zero u32 | 120 xxhash64 of all other bytes
+//	96 mark mtime i64 | 104 next creation u64 | 112 logs u32 | 116 most the group there may be u32 | 120 xxhash64 of all other bytes
 //	128 one record per log:
 //	0 size u32 | 4 partition i32 | 8 topic id [16] | 24 creation u64 | 32 synced end i64 | 40 log start i64
 //	48 name length u16 | 50 zero u16 | 52 bytes of producer state u32 | 56 name | producer state
@@ -78,6 +79,7 @@ func (c *Checkpoint) Append(dst []byte) []byte {
 	be.PutUint64(b[96:], uint64(c.Mark.MtimeN))
 	be.PutUint64(b[104:], c.NextCreation)
 	be.PutUint32(b[112:], uint32(len(c.Logs)))
+	be.PutUint32(b[116:], uint32(c.GroupMax))
 	be.PutUint64(b[checkpointHashOffset:], checkpointHash(b))
 	return dst
 }
@@ -142,6 +144,7 @@ func DecodeCheckpoint(b []byte) (*Checkpoint, error) {
 		Sequence:      be.Uint64(b[8:]),
 		Position:      int64(be.Uint64(b[40:])),
 		GroupSequence: be.Uint64(b[48:]),
+		GroupMax:      int64(be.Uint32(b[116:])),
 		FileBytes:     int64(be.Uint64(b[56:])),
 		Zeroed:        int64(be.Uint64(b[64:])),
 		Mark:          Mark{be.Uint64(b[88:]), int64(be.Uint64(b[96:]))},

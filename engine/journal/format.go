@@ -19,10 +19,15 @@ const (
 	// Block is what groups are padded to at least; a group starts on a block.
 	Block = 4096
 
+	// FirstGroup is what the first group of a journal may be at most, padded:
+	// the promise that no group has made. A batch of Kafka's default
+	// max.message.bytes fits beside the room kept for small entries.
+	FirstGroup = 2<<20 + 64<<10
+
 	groupMagic   = 0x534a4731 // "SJG1"
 	groupVersion = 1
 	hashOffset   = 56
-	maxGroup     = 1 << 32
+	maxGroup     = 1 << 31 // of every size in a header
 )
 
 // ErrFormat is returned for bytes that are not what they should be.
@@ -131,6 +136,7 @@ type Header struct {
 	Sequence uint64 // 1 for the first group of a journal, then dense
 	Size     int    // bytes of header and entries, without padding
 	Padded   int64  // bytes to the next group of the same file
+	Next     int64  // what the next group may be at most, padded
 	Entries  int
 	hash     uint64
 }
@@ -138,7 +144,7 @@ type Header struct {
 // seal fills in the header of the group that fills b and its checksum.
 //
 //	0 magic u32 | 4 version u16 | 6 zero u16 | 8 journal id [16] | 24 position u64 | 32 sequence u64
-//	40 size u32 | 44 entries u32 | 48 padded size u64 | 56 xxhash64 of all other bytes | 64 entries
+//	40 size u32 | 44 entries u32 | 48 padded size u32 | 52 most the next may be u32 | 56 xxhash64 of all other bytes | 64 entries
 func (h *Header) seal(b []byte) {
 	binary.BigEndian.PutUint32(b[0:], groupMagic)
 	binary.BigEndian.PutUint32(b[4:], groupVersion<<16)
@@ -147,7 +153,8 @@ func (h *Header) seal(b []byte) {
 	binary.BigEndian.PutUint64(b[32:], h.Sequence)
 	binary.BigEndian.PutUint32(b[40:], uint32(len(b)))
 	binary.BigEndian.PutUint32(b[44:], uint32(h.Entries))
-	binary.BigEndian.PutUint64(b[48:], uint64(h.Padded))
+	binary.BigEndian.PutUint32(b[48:], uint32(h.Padded))
+	binary.BigEndian.PutUint32(b[52:], uint32(h.Next))
 	binary.BigEndian.PutUint64(b[hashOffset:], groupHash(b))
 }
 
@@ -176,12 +183,14 @@ func DecodeHeader(b []byte) (Header, error) {
 		Sequence: binary.BigEndian.Uint64(b[32:]),
 		Size:     int(binary.BigEndian.Uint32(b[40:])),
 		Entries:  int(binary.BigEndian.Uint32(b[44:])),
-		Padded:   int64(binary.BigEndian.Uint64(b[48:])),
+		Padded:   int64(binary.BigEndian.Uint32(b[48:])),
+		Next:     int64(binary.BigEndian.Uint32(b[52:])),
 		hash:     binary.BigEndian.Uint64(b[hashOffset:]),
 	}
 	copy(h.Journal[:], b[8:24])
-	if h.Size < GroupHeaderSize || h.Position < 0 || h.Padded < int64(h.Size) || h.Padded%Block != 0 || h.Padded > maxGroup {
-		return Header{}, fmt.Errorf("%w: group of %d bytes at %d", ErrFormat, h.Size, h.Position)
+	if h.Size < GroupHeaderSize || h.Position < 0 || h.Padded < int64(h.Size) || h.Padded%Block != 0 || h.Padded > maxGroup ||
+		h.Next < Block || h.Next%Block != 0 || h.Next > maxGroup {
+		return Header{}, fmt.Errorf("%w: group of %d bytes at %d, %d promised", ErrFormat, h.Size, h.Position, h.Next)
 	}
 	return h, nil
 }

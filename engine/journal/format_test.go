@@ -26,10 +26,10 @@ func example() (group []byte, checkpoint []byte) {
 		group = append(group, make([]byte, entries[i].Size())...)
 		entries[i].put(group[at:])
 	}
-	h := Header{Journal: ID{0x1d, 15: 0x1e}, Position: 4096, Sequence: 2, Padded: 4096, Entries: len(entries)}
+	h := Header{Journal: ID{0x1d, 15: 0x1e}, Position: 4096, Sequence: 2, Padded: 4096, Next: FirstGroup, Entries: len(entries)}
 	h.seal(group)
 	c := Checkpoint{
-		Sequence: 9, Journal: h.Journal, Position: 4096, GroupSequence: 2, FileBytes: 128 << 20, Zeroed: 32 << 20,
+		Sequence: 9, Journal: h.Journal, Position: 4096, GroupSequence: 2, GroupMax: FirstGroup, FileBytes: 128 << 20, Zeroed: 32 << 20,
 		Store: [16]byte{0x57}, Mark: Mark{Inode: 77, MtimeN: 1_700_000_000_000_000_000}, NextCreation: 4,
 		Logs: []LogState{{ID: log, Name: "orders-7", Synced: 2, Start: 0, Producers: []byte("(state)")}},
 	}

@@ -12,11 +12,13 @@ import "sync/atomic"
 type group struct {
 	buf   []byte
 	index int           // of the mark that tails keep for it
-	limit int           // entries of batches end here; the rest is for small ones
 	done  func(error)   // completion of its write, made once
-	state atomic.Uint64 // bit 0 sealed | bits 1-23 copiers | bits 24-63 bytes used
+	state atomic.Uint64 // bit 0 sealed | bits 1-23 copiers | bits 24-63 bytes left
+	room  atomic.Int64  // bytes it may be at most, as the group before promised; changed while nobody is inside
 
 	count atomic.Int32         // entries
+	over  atomic.Int64         // bytes that found no room
+	life  atomic.Uint64        // a number for each time it is filled, from 1
 	tails atomic.Pointer[Tail] // those that placed something, through mark.next
 	syncs atomic.Pointer[Tail] // those with a range to sync first, through mark.nextSync
 
@@ -24,29 +26,33 @@ type group struct {
 	position int64
 	size     int
 	padded   int64
+	next     int64 // what it promises of the next group
 }
 
 const (
 	groupSealed  = 1
 	groupCopier  = 1 << 1
 	groupCopiers = 1<<24 - 1<<1
-	groupUsed    = 24
+	groupLeft    = 24
 )
 
-// enter makes the caller a copier and takes n bytes for it, below limit. full
-// and sealed say why it could not.
-func (g *group) enter(n, limit int) (at int, full, sealed bool) {
+// enter makes the caller a copier and takes n bytes for it, if spare bytes are
+// left behind them. full and sealed say why it could not.
+//
+// The state counts down: a caller that slept while the group was written and
+// opened again, with other room, still sees what is left of this one.
+func (g *group) enter(n, spare int) (at int, full, sealed bool) {
 	for {
 		s := g.state.Load()
 		if s&groupSealed != 0 {
 			return 0, false, true
 		}
-		at = int(s >> groupUsed)
-		if at+n > limit {
+		left := int(s >> groupLeft)
+		if n > left-spare {
 			return 0, true, false
 		}
-		if g.state.CompareAndSwap(s, s+uint64(n)<<groupUsed+groupCopier) {
-			return at, false, false
+		if g.state.CompareAndSwap(s, s-uint64(n)<<groupLeft+groupCopier) {
+			return int(g.room.Load()) - left, false, false
 		}
 	}
 }
@@ -61,18 +67,26 @@ func (g *group) leave() bool {
 // seal forbids further copiers. True: none is inside.
 func (g *group) seal() bool { return g.state.Or(groupSealed)&groupCopiers == 0 }
 
-// used is how many bytes were taken.
-func (g *group) used() int { return int(g.state.Load() >> groupUsed) }
+// used is how many bytes were taken. For whoever made the journal busy.
+func (g *group) used() int { return int(g.room.Load()) - int(g.state.Load()>>groupLeft) }
 
-// empty tells that nothing was ever entered.
-func (g *group) empty() bool { return g.state.Load() == GroupHeaderSize<<groupUsed }
+// empty tells that nothing was ever entered. It may say so of a group that was
+// entered only for whoever did not make the journal busy, and not of his own entry.
+func (g *group) empty() bool {
+	room := g.room.Load()
+	left := int64(g.state.Load() >> groupLeft)
+	return left == room-GroupHeaderSize && g.room.Load() == room
+}
 
-// reset makes the group ready to be filled.
-func (g *group) reset() {
+// reset makes the group ready to be filled with up to room bytes.
+func (g *group) reset(room int64, life uint64) {
+	g.room.Store(room)
+	g.life.Store(life)
 	g.count.Store(0)
+	g.over.Store(0)
 	g.tails.Store(nil)
 	g.syncs.Store(nil)
-	g.state.Store(GroupHeaderSize << groupUsed)
+	g.state.Store(uint64(room-GroupHeaderSize) << groupLeft)
 }
 
 // link notes that t placed records up to end here. For a copier.
@@ -91,9 +105,11 @@ func (g *group) link(t *Tail, end int64) {
 	}
 }
 
-// linkSync notes that t has a range to be synced. For a copier.
-func (g *group) linkSync(t *Tail) {
+// linkSync notes that t has a range to be synced, named by the entry at. For a
+// copier.
+func (g *group) linkSync(t *Tail, at int) {
 	m := &t.marks[g.index]
+	m.syncAt = at
 	if m.syncing {
 		return
 	}

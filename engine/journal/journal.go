@@ -56,6 +56,11 @@ type Journal struct {
 	files  files
 	writer Writer
 
+	copied int64 // a batch larger than that is not copied
+	spare  int64 // of a group's room, for entries that hold no batch
+	least  int64 // what a group may always be, and the first one
+	most   int64 // what no group may exceed
+
 	groups [2]group
 	open   atomic.Pointer[group]
 	busy   atomic.Bool // a group is sealed and not yet on disk
@@ -66,6 +71,7 @@ type Journal struct {
 	moved    sync.Cond  // a group landed, the journal broke or was closed
 	position int64      // where the next group may start
 	sequence uint64     // of the next group
+	next     int64      // what the next group may be at most, as the last one promised
 	released int64      // what lies before may be overwritten
 	zero     zeroer
 	stalled  *group // sealed, waiting for a checkpoint or the zeroer
@@ -90,17 +96,20 @@ func Open(o Options) (*Journal, error) {
 	if err := j.files.open(o.FS, o.Dir); err != nil {
 		return nil, err
 	}
-	limit := int(o.FileBytes/2) + GroupHeaderSize
-	spare := int(min(1<<20, o.FileBytes/4))
+	j.copied = min(o.FileBytes/2, maxGroup/2)
+	j.spare = min(1<<20, o.FileBytes/4)
+	j.most = roundUp(GroupHeaderSize+j.copied+j.spare, j.files.align)
+	j.least = min(roundUp(FirstGroup, j.files.align), j.most)
+	j.next = j.least
 	for i := range j.groups {
 		g := &j.groups[i]
-		buf, err := mapBuffer(int(roundUp(int64(limit+spare), Block)))
+		buf, err := mapBuffer(int(j.most))
 		if err != nil {
 			return nil, fmt.Errorf("journal: no memory for a group: %w", err)
 		}
-		g.buf, g.index, g.limit = buf, i, limit
+		g.buf, g.index = buf, i
 		g.done = func(err error) { j.written(g, err) }
-		g.reset()
+		g.reset(j.least, uint64(i)+1)
 	}
 	j.open.Store(&j.groups[0])
 	j.writer = o.Writer
@@ -133,12 +142,13 @@ func (j *Journal) Err() error {
 	return j.err
 }
 
-// Durable is the position behind the last group on disk and the sequence of
-// the next one. Whatever groups before it hold was in its segments before.
-func (j *Journal) Durable() (position int64, sequence uint64) {
+// Durable is the position behind the last group on disk, the sequence of the
+// next one and what that may be at most. Whatever groups before it hold was in
+// its segments before.
+func (j *Journal) Durable() (position int64, sequence uint64, most int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.position, j.sequence
+	return j.position, j.sequence, j.next
 }
 
 // Release allows overwriting what lies before position: a durable checkpoint
@@ -156,8 +166,9 @@ func (j *Journal) Release(position int64) {
 
 // Place copies a batch that was appended at log end offset end into the open
 // group. A batch larger than half a file, or than the room left, is not
-// copied: its segment is synced before the group is written. Call Kick when
-// everything of a turn is placed.
+// copied: its segment is synced before the group is written, and what follows
+// it in the same group needs no copy either. Call Kick when everything of a
+// turn is placed.
 func (j *Journal) Place(t *Tail, b batch.Batch, end int64) {
 	e := Entry{
 		Kind: KindBatch, Log: t.Log, Epoch: b.LeaderEpoch(), Base: b.BaseOffset(), Last: b.LastOffset(),
@@ -165,11 +176,17 @@ func (j *Journal) Place(t *Tail, b batch.Batch, end int64) {
 	}
 	for {
 		g := j.open.Load()
-		at, full, sealed := g.enter(e.Size(), g.limit)
+		at, full, sealed := 0, int64(e.Size()) > j.copied || t.ranged == g.life.Load(), false
+		if !full {
+			at, full, sealed = g.enter(e.Size(), int(j.spare))
+		}
 		if sealed {
 			continue
 		}
 		if full {
+			if int64(e.Size()) <= j.copied {
+				g.over.Add(int64(e.Size()))
+			}
 			j.PlaceSynced(t, end, e.Last+1, e.Epoch)
 			return
 		}
@@ -181,11 +198,38 @@ func (j *Journal) Place(t *Tail, b batch.Batch, end int64) {
 // PlaceSynced says that the segments hold from..to, which is to be synced
 // before the open group is written.
 func (j *Journal) PlaceSynced(t *Tail, from, to int64, epoch int32) {
+	if extend(j, t, from, to, epoch) {
+		return
+	}
 	e := Entry{Kind: KindSynced, Log: t.Log, Epoch: epoch, Base: from, Last: to - 1, End: from}
 	if g, at := j.enterSmall(&e); g != nil {
-		g.linkSync(t)
+		g.linkSync(t, at)
+		t.ranged = g.life.Load()
 		j.entered(g, t, &e, at, to)
 	}
+}
+
+// extend lets the synced range that t has in the open group go on to to, so
+// that however many batches find no room, there is room to say so.
+func extend(j *Journal, t *Tail, from, to int64, epoch int32) bool {
+	g := j.open.Load()
+	if _, _, sealed := g.enter(0, 0); sealed {
+		return false
+	}
+	m, ok := &t.marks[g.index], false
+	if m.syncing {
+		e, _, err := DecodeEntry(g.buf[m.syncAt:])
+		if ok = err == nil && e.Last+1 == from && e.Epoch == epoch; ok {
+			e.Last = to - 1
+			e.put(g.buf[m.syncAt:])
+			t.placed = to
+			g.link(t, to)
+		}
+	}
+	if g.leave() {
+		j.ready(g)
+	}
+	return ok
 }
 
 // PlaceRecord puts an entry about a log, not of its records, into the open
@@ -200,7 +244,7 @@ func (j *Journal) PlaceRecord(t *Tail, e *Entry) {
 func (j *Journal) enterSmall(e *Entry) (*group, int) {
 	for {
 		g := j.open.Load()
-		at, full, sealed := g.enter(e.Size(), len(g.buf))
+		at, full, sealed := g.enter(e.Size(), 0)
 		if full { // some ten thousand logs at once, and nobody reserved
 			j.breakDown(fmt.Errorf("no room in a group for log %x", e.Log.Topic))
 			return nil, 0
@@ -254,12 +298,26 @@ func (j *Journal) sealOpen() bool {
 		return false
 	}
 	other := &j.groups[1-g.index]
-	other.reset()
+	g.next = promise(j, g)
+	other.reset(g.next, g.life.Load()+1)
 	j.open.Store(other)
 	if g.seal() {
 		j.ready(g)
 	}
 	return true
+}
+
+// promise is what g says that the next group may be at most. Recovery searches
+// so far behind the last group, so it follows the load: twice what this one
+// holds and what found no room in it, and no less than half of what it might
+// have been. For whoever made the journal busy, before the next group is open.
+func promise(j *Journal, g *group) int64 {
+	room, over := g.room.Load(), g.over.Load()
+	want := max(2*int64(g.used()), room/2, j.least)
+	if over > 0 {
+		want = max(want, 4*room, 2*(room+over))
+	}
+	return min(roundUp(want, j.files.align), j.most)
 }
 
 // Record writes one entry and waits until it is on disk. Not on a loop.

@@ -22,8 +22,10 @@ type Gap struct {
 // Scanned is what Scan saw.
 type Scanned struct {
 	Groups, Entries int
-	BytesRead       int64 // of valid groups
+	Bytes           int64 // of the valid groups
+	BytesRead       int64 // to read them, and where the next one should have been
 	BytesSearched   int64 // behind the last valid one, for a later one
+	Window          int64 // how far that search may go: the promise of the last valid one
 	Torn            bool  // the last group was begun and is not whole
 	Gaps            []Gap
 	Position        int64 // behind the last valid group
@@ -36,6 +38,9 @@ type scanner struct {
 	fileBytes int64
 	buf       []byte // the group looked at
 	chunk     []byte // what is searched
+	most      int64  // what the group looked for may be
+	from      int64  // where a search began
+	begun     Header // a later group that a search found, not whole
 	out       Scanned
 }
 
@@ -44,7 +49,7 @@ type scanner struct {
 // damage it goes on with the next valid group and notes the gap. An error of
 // each ends the scan and is returned.
 func Scan(fsys vfs.FS, dir string, c *Checkpoint, each func(sequence uint64, e *Entry) error) (Scanned, error) {
-	s := &scanner{id: c.Journal, fileBytes: c.FileBytes}
+	s := &scanner{id: c.Journal, fileBytes: c.FileBytes, most: max(c.GroupMax, Block)}
 	defer s.close()
 	if c.FileBytes < 4*Block {
 		return s.out, fmt.Errorf("%w: checkpoint names files of %d bytes", ErrFormat, c.FileBytes)
@@ -88,18 +93,18 @@ func (s *scanner) run(pos int64, seq uint64, each func(uint64, *Entry) error) er
 			}
 		}
 		if entries == nil {
-			next, nextSeq, err := s.search(pos, seq)
-			if err != nil || nextSeq == 0 {
+			found, err := s.search(pos, seq)
+			if err != nil || found.Sequence == 0 {
 				s.out.Position = pos
 				return err
 			}
-			s.out.Gaps = append(s.out.Gaps, Gap{Position: pos, First: seq, Next: nextSeq})
+			s.out.Gaps = append(s.out.Gaps, Gap{Position: pos, First: seq, Next: found.Sequence})
 			s.out.Torn = false
-			pos, seq = next, nextSeq
+			pos, seq, s.most = found.Position, found.Sequence, max(found.Padded, s.most)
 			continue
 		}
 		s.out.Groups++
-		s.out.BytesRead += int64(h.Size)
+		s.out.Bytes += h.Padded
 		for range h.Entries {
 			var e Entry
 			if e, entries, err = DecodeEntry(entries); err != nil {
@@ -110,7 +115,7 @@ func (s *scanner) run(pos int64, seq uint64, each func(uint64, *Entry) error) er
 				return err
 			}
 		}
-		pos, seq = pos+h.Padded, seq+1
+		pos, seq, s.most = pos+h.Padded, seq+1, h.Next
 	}
 }
 
@@ -121,17 +126,19 @@ func (s *scanner) groupAt(pos int64, seq uint64) (h Header, entries []byte, err 
 	if err != nil {
 		return h, nil, err
 	}
+	s.out.BytesRead += int64(len(b))
 	h, bad := DecodeHeader(b)
 	if bad != nil || h.Journal != s.id || h.Position != pos || h.Sequence != seq {
 		return h, nil, nil
 	}
 	s.out.Torn = true // until it proves whole
-	if pos%s.fileBytes+h.Padded > s.fileBytes {
+	if h.Padded > s.most || pos%s.fileBytes+h.Padded > s.fileBytes {
 		return h, nil, nil
 	}
 	if b, err = s.read(&s.buf, pos, h.Size); err != nil {
 		return h, nil, err
 	}
+	s.out.BytesRead += int64(len(b)) - GroupHeaderSize
 	if h, entries, bad = DecodeGroup(b); bad != nil {
 		return h, nil, nil
 	}
@@ -139,53 +146,72 @@ func (s *scanner) groupAt(pos int64, seq uint64) (h Header, entries []byte, err 
 	return h, entries, nil
 }
 
-// search looks for a valid group later than (pos, seq): in the rest of pos's
-// file, then at the start of the files that follow.
-func (s *scanner) search(pos int64, seq uint64) (int64, uint64, error) {
-	const chunk = 256 << 10
-	torn := s.out.Torn
-	defer func() { s.out.Torn = torn }()
+// search looks for a group later than seq, which should stand at pos and is not
+// whole. What it may be at most is known, so the group behind it starts within
+// that of pos; or within that of the start of the next file, if it did not fit
+// behind pos. The starts of the other files are looked at because it is cheap.
+//
+// If none is whole, the head of one is proof enough: one group is in flight, so
+// it was begun when all before it were on disk. At pos it is none.
+func (s *scanner) search(pos int64, seq uint64) (Header, error) {
+	torn, most := s.out.Torn, s.most
+	s.out.Window = min(most, s.fileBytes)
+	s.from, s.begun, s.most = pos, Header{}, s.fileBytes // the promise on a later one may be lost
+	defer func() { s.out.Torn, s.most = torn, most }()
 	end := roundUp(pos+1, s.fileBytes)
-	for at := pos; at < end; at += chunk {
+	if h, err := s.searchIn(pos, min(end, pos+most+Block), seq); err != nil || h.Sequence != 0 {
+		return h, err
+	}
+	for i := range int64(Files - 1) {
+		at, n := end+i*s.fileBytes, int64(Block)
+		if i == 0 && pos+most > end {
+			n = min(s.fileBytes, most+Block)
+		}
+		if h, err := s.searchIn(at, at+n, seq); err != nil || h.Sequence != 0 {
+			return h, err
+		}
+	}
+	if s.begun.Position == pos {
+		return Header{}, nil
+	}
+	return s.begun, nil
+}
+
+// searchIn looks at every block from at to end, in one file.
+func (s *scanner) searchIn(at, end int64, seq uint64) (Header, error) {
+	const chunk = 256 << 10
+	for ; at < end; at += chunk {
 		b, err := s.read(&s.chunk, at, int(min(chunk, end-at)))
 		if err != nil {
-			return 0, 0, err
+			return Header{}, err
 		}
 		s.out.BytesSearched += int64(len(b))
 		for off := 0; off < len(b); off += Block {
-			if found, next, err := s.later(b[off:], at+int64(off), seq); err != nil || next != 0 {
-				return found, next, err
+			if h, err := s.later(b[off:], at+int64(off), seq); err != nil || h.Sequence != 0 {
+				return h, err
 			}
 		}
 	}
-	for i := range int64(Files - 1) {
-		at := end + i*s.fileBytes
-		b, err := s.read(&s.chunk, at, GroupHeaderSize)
-		if err != nil {
-			return 0, 0, err
-		}
-		s.out.BytesSearched += int64(len(b))
-		if found, next, err := s.later(b, at, seq); err != nil || next != 0 {
-			return found, next, err
-		}
-	}
-	return 0, 0, nil
+	return Header{}, nil
 }
 
-// later returns place and sequence of the whole group that starts b, which was
-// read at pos, if it is of this journal and later than seq; else 0. It may be
-// of a later time around the files.
-func (s *scanner) later(b []byte, pos int64, seq uint64) (int64, uint64, error) {
+// later returns the head that starts b, which was read at pos, if it is that of
+// a whole group of this journal later than seq. It may be of a later time
+// around the files. The first that is not whole is kept in begun.
+func (s *scanner) later(b []byte, pos int64, seq uint64) (Header, error) {
 	h, bad := DecodeHeader(b)
 	lap := Files * s.fileBytes
 	if bad != nil || h.Journal != s.id || h.Position < pos || (h.Position-pos)%lap != 0 || h.Sequence <= seq {
-		return 0, 0, nil
+		return Header{}, nil
 	}
 	_, entries, err := s.groupAt(h.Position, h.Sequence)
-	if err != nil || entries == nil {
-		return 0, 0, err
+	if err == nil && entries != nil {
+		return h, nil
 	}
-	return h.Position, h.Sequence, nil
+	if s.begun.Sequence == 0 || s.begun.Position == s.from {
+		s.begun = h
+	}
+	return Header{}, err
 }
 
 // read returns up to n bytes at pos, in *buf; fewer where a file is short or

@@ -18,7 +18,7 @@ func written(t *testing.T, fsys vfs.FS, n int) (*rig, []int64) {
 	tail := &Tail{Log: LogID{Topic: [16]byte{9}, Creation: 4}}
 	var starts []int64
 	for i := range int64(n) {
-		pos, _ := r.j.Durable()
+		pos, _, _ := r.j.Durable()
 		starts = append(starts, pos)
 		place(t, r, tail, testBatch(i, 1, 5000), i)
 		if err := r.j.Wait(tail); err != nil {
@@ -109,11 +109,11 @@ func TestScanDamageAcrossFiles(t *testing.T) {
 	tail := &Tail{}
 	var starts []int64
 	for i := range int64(12) { // two of these fill a file
-		pos, seq := r.j.Durable()
+		pos, seq, most := r.j.Durable()
 		starts = append(starts, pos)
 		r.j.Release(pos) // as if every group had its checkpoint
 		if i == 2 {
-			r.c.Position, r.c.GroupSequence = pos, seq
+			r.c.Position, r.c.GroupSequence, r.c.GroupMax = pos, seq, most
 		}
 		place(t, r, tail, testBatch(i, 1, testFile*2/5), i)
 		if err := r.j.Wait(tail); err != nil {

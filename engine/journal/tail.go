@@ -19,7 +19,8 @@ type Tail struct {
 	Sync func() error
 
 	durable atomic.Int64
-	placed  int64 // the turn's alone
+	placed  int64  // the turn's alone
+	ranged  uint64 // likewise: the life of the group that has a synced range of the log
 
 	mu    sync.Mutex // orders completions with Cut; held for a few instructions
 	marks [2]mark    // one for each group
@@ -32,6 +33,7 @@ type mark struct {
 	linked   bool  // in the group's list of tails
 	next     *Tail
 	syncing  bool // in the group's list of those to sync first
+	syncAt   int  // its newest entry of a synced range
 	nextSync *Tail
 }
 

@@ -87,7 +87,7 @@ func (j *Journal) submit(g *group) {
 		return
 	}
 	g.position = pos
-	h := Header{Journal: j.o.ID, Position: pos, Sequence: sequence, Padded: g.padded, Entries: int(g.count.Load())}
+	h := Header{Journal: j.o.ID, Position: pos, Sequence: sequence, Padded: g.padded, Next: g.next, Entries: int(g.count.Load())}
 	h.seal(g.buf[:g.size])
 	g.send(j.writer, &j.files)
 }
@@ -121,6 +121,7 @@ func (j *Journal) landed(g *group) {
 	j.mu.Lock()
 	j.position = g.position + g.padded
 	j.sequence++
+	j.next = g.next
 	j.stuck = false
 	_, _, zero := j.toZero()
 	j.mu.Unlock()

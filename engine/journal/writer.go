@@ -17,6 +17,7 @@ type Writer interface {
 // Scheduler may be implemented by a Writer that knows when its home is about
 // to wait. Schedule runs fn once, soon: what is appended until then shares the
 // first write of an idle journal. Without it an idle journal writes at once.
+// Schedule is not called again before fn runs.
 type Scheduler interface {
 	Schedule(fn func())
 }
