@@ -38,9 +38,20 @@ type metrics struct {
 	turns       atomic.Int64
 	failures    atomic.Int64
 	expired     atomic.Int64
-	recovered   atomic.Int64 // bytes read by recovery
+	recovered   atomic.Int64 // bytes read by recovery, in all
+	recovery    recovery
 
 	set atomic.Pointer[replica.Set]
+}
+
+// recovery is what a start after anything but a clean stop had to read.
+type recovery struct {
+	logs      atomic.Int64
+	segments  atomic.Int64 // bytes read from them
+	journal   atomic.Int64 // bytes read from it
+	searched  atomic.Int64 // bytes read behind its last group, for a later one
+	window    atomic.Int64 // how far the last group allowed that search to go
+	unflushed atomic.Int64 // bytes of journal behind the last checkpoint: what only it had made durable
 }
 
 // served counts one request; it is called on the loops and allocates nothing.

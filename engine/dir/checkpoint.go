@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/samsa-broker/samsa/engine/journal"
 	"github.com/samsa-broker/samsa/engine/vfs"
@@ -18,6 +19,7 @@ type checkpoints struct {
 	d     *Dir
 	slots *journal.Slots
 	mark  journal.Mark // the one of a clean stop
+	begun atomic.Int64 // so far
 }
 
 // now makes one and waits for it.
@@ -53,6 +55,7 @@ func (k *checkpoints) try() (full bool, err error) {
 	if d.last != nil && c.Store == [16]byte{} {
 		c.Store = d.last.Store
 	}
+	k.begun.Add(1)
 	j := d.journal.Load()
 	if d.id != (journal.ID{}) {
 		c.FileBytes = d.fileBytes

@@ -45,6 +45,7 @@ type Dir struct {
 	accept    bool // go on past damage
 	found     []Found
 	last      *journal.Checkpoint // found at Open; nil: none
+	surveyed  surveyed            // what the journal holds, until Start
 
 	recoveryPoints, logStarts, highWatermarks map[Partition]int64 // as found at Open
 

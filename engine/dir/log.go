@@ -30,10 +30,11 @@ type Log struct {
 
 	// mu keeps checkpoints out of the turn. The background holds it to take a
 	// picture, never over I/O, so a loop does not park on it for long.
-	mu     sync.Mutex
-	gone   bool             // removed or closed
-	held   bool             // by the turn, from its first Stage to its Write; the turn's alone
-	staged []*engine.Append // of this turn, kept for its memory
+	mu       sync.Mutex
+	gone     bool             // removed or closed
+	removing bool             // Remove is under way
+	held     bool             // by the turn, from its first Stage to its Write; the turn's alone
+	staged   []*engine.Append // of this turn, kept for its memory
 
 	expirable engine.Offset // retention was announced up to here; the turn's alone
 

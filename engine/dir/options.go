@@ -98,8 +98,10 @@ type Opening struct {
 // Started is what Start did.
 type Started struct {
 	Groups, Entries int   // of the journal that was replayed
-	BytesRead       int64 // of its groups
-	BytesSearched   int64 // behind the last one, looking for damage
+	Bytes           int64 // of its groups: what was not in synced segments, and the bytes that say so
+	BytesRead       int64 // from the journal in all: to survey it and to replay it
+	BytesSearched   int64 // behind the last group, looking for damage, likewise
+	Window          int64 // how far one such search goes
 	Appended, Kept  int   // batches
 	Skipped         int   // covered by segments, or overtaken
 	Truncated       int   // logs cut before a batch was appended

@@ -30,29 +30,28 @@ func (d *Dir) Remove(l *Log) error {
 	if err := d.usable(); err != nil {
 		return err
 	}
-	l.flushing.Lock() // no flush is under way, and none comes
 	l.mu.Lock()
-	if l.gone {
+	if l.gone || l.removing {
 		l.mu.Unlock()
-		l.flushing.Unlock()
 		return fmt.Errorf("%w: %s", ErrRemoved, l.s.name)
 	}
+	l.removing = true
+	l.mu.Unlock()
+	if err := recordRemoved(l); err != nil {
+		return d.fail(err)
+	}
+	defer d.checkpoints.Unlock()
+	l.flushing.Lock() // no flush is under way, and none comes
+	l.mu.Lock()
 	l.gone = true
 	l.mu.Unlock()
 	l.flushing.Unlock()
-	if j := d.journal.Load(); j != nil {
-		if err := j.Record(&journal.Entry{Kind: journal.KindRemoved, Log: l.s.id}); err != nil {
-			return d.fail(err)
-		}
-	}
 	d.logs.mu.Lock()
 	d.logs.forget(l.s)
 	d.logs.mu.Unlock()
 	// Kafka's checkpoints go by name: the next log of that name must not find
 	// this one's offsets, here or with Kafka.
-	d.checkpoints.Lock()
 	err := d.checkpoints.writeOffsets()
-	d.checkpoints.Unlock()
 	if err != nil && !vfs.IsNoSpace(err) {
 		return d.fail(err)
 	}
@@ -65,6 +64,28 @@ func (d *Dir) Remove(l *Log) error {
 	}
 	l.moved()
 	return err
+}
+
+// recordRemoved journals a removal behind the last checkpoint, and keeps further
+// ones out if it returns nil: a checkpoint that knows the log no more, while
+// records of it or its removal stand behind its position, would make damage of
+// them, and one that covers the removal before the rename would bring it back.
+// The journal may need a checkpoint to go on, so the lock is not held meanwhile.
+func recordRemoved(l *Log) error {
+	d := l.dir
+	for {
+		before := d.checkpoints.begun.Load()
+		if j := d.journal.Load(); j != nil {
+			if err := j.Record(&journal.Entry{Kind: journal.KindRemoved, Log: l.s.id}); err != nil {
+				return err
+			}
+		}
+		d.checkpoints.Lock()
+		if d.checkpoints.begun.Load() == before {
+			return nil
+		}
+		d.checkpoints.Unlock()
+	}
 }
 
 // setAside renames a log's directory, durably, and removes it later.

@@ -22,6 +22,10 @@ type replayer struct {
 	drops  map[uint64]*Drop // what is dropped on purpose, by creation
 	order  []uint64         // of drops
 	spans  []engine.Span
+
+	journal *journal.Reader // nil: entries come with their data
+	size    int             // of the data of the entry at hand
+	read    int64           // of such data
 }
 
 // replayJournal applies the journal. Doing it twice, or dying within, changes nothing:
@@ -33,9 +37,11 @@ func replayJournal(d *Dir, out *Started) error {
 			return err
 		}
 	}
-	got, err := journal.Scan(d.o.FS, d.o.Path, d.last, func(_ uint64, e *journal.Entry) error { return r.entry(e) })
+	got, err := r.run()
 	out.Groups, out.Entries, out.Torn = got.Groups, got.Entries, got.Torn
+	out.Bytes, out.Window = got.Bytes, got.Window
 	out.BytesRead, out.BytesSearched = got.BytesRead, got.BytesSearched
+	d.surveyed = surveyed{} // a million heads are some memory
 	if err != nil {
 		return err
 	}
@@ -43,6 +49,51 @@ func replayJournal(d *Dir, out *Started) error {
 		d.drop(*r.drops[creation])
 	}
 	return r.verdict()
+}
+
+// run applies every entry that survey has seen.
+func (r *replayer) run() (got journal.Scanned, err error) {
+	d := r.d
+	got = d.surveyed.Scanned
+	if d.surveyed.over {
+		again, err := journal.Scan(d.o.FS, d.o.Path, d.last, func(_ uint64, e *journal.Entry) error { return r.entry(e) })
+		got.BytesRead += again.BytesRead
+		got.BytesSearched += again.BytesSearched
+		return got, err
+	}
+	if r.journal, err = journal.OpenReader(d.o.FS, d.o.Path, d.last); err != nil {
+		return got, err
+	}
+	defer r.journal.Close()
+	for i := range d.surveyed.heads {
+		h := &d.surveyed.heads[i]
+		r.size = h.size
+		if err := r.entry(&h.Entry); err != nil {
+			return got, err
+		}
+	}
+	got.BytesRead += r.read
+	return got, nil
+}
+
+// data is the batch of an entry, in memory of its own.
+func (r *replayer) data(e *journal.Entry) ([]byte, error) {
+	if r.journal == nil {
+		return append([]byte(nil), e.Data...), nil
+	}
+	b := make([]byte, r.size)
+	r.read += int64(r.size)
+	if err := r.journal.ReadAt(b, e.Place); err != nil {
+		return nil, err
+	}
+	one, rest, err := batch.Next(b)
+	if err == nil {
+		err = one.Verify()
+	}
+	if err == nil && (len(rest) != 0 || one.CRC() != e.CRC || one.BaseOffset() != e.Base) {
+		err = batch.ErrCorrupt
+	}
+	return b, err
 }
 
 // missing handles a log that lacks segments, names and all: those the power
@@ -205,7 +256,11 @@ func (r *replayer) standing(l *Log, at engine.Offset) (batch.Batch, error) {
 }
 
 func (r *replayer) append(l *Log, e *journal.Entry) error {
-	a := &engine.Append{Batches: append([]byte(nil), e.Data...), Origin: engine.Replica, Epoch: engine.Epoch(e.Epoch)}
+	b, err := r.data(e)
+	if err != nil {
+		return fmt.Errorf("dir: replay of offset %d into %s: %w", e.Base, l.s.name, err)
+	}
+	a := &engine.Append{Batches: b, Origin: engine.Replica, Epoch: engine.Epoch(e.Epoch)}
 	if err := l.Log.Stage(a); err != nil {
 		return fmt.Errorf("dir: replay of offset %d into %s: %w", e.Base, l.s.name, err)
 	}

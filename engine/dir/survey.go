@@ -98,7 +98,13 @@ func (v *surveyor) names() error {
 	if d.last.FileBytes == 0 || d.clean && !d.foreign {
 		return nil
 	}
-	got, err := journal.Scan(d.o.FS, d.o.Path, d.last, func(_ uint64, e *journal.Entry) error { return v.entry(e) })
+	got, err := journal.Scan(d.o.FS, d.o.Path, d.last, func(_ uint64, e *journal.Entry) error {
+		if !d.clean { // else nothing is replayed
+			d.surveyed.keep(e)
+		}
+		return v.entry(e)
+	})
+	d.surveyed.Scanned = got
 	if err != nil {
 		return err
 	}
@@ -106,6 +112,34 @@ func (v *surveyor) names() error {
 		return nil
 	}
 	return v.gaps(got.Gaps)
+}
+
+// keepMost is how many heads of entries are kept from survey to replay, about a
+// hundred bytes each. A journal of more is read twice.
+const keepMost = 1 << 20
+
+// surveyed is what one reading of the journal found: the heads of its entries,
+// so that replay reads again only what it has to append.
+type surveyed struct {
+	journal.Scanned
+	heads []head
+	over  bool // there are more than are kept
+}
+
+// head is an entry without its data.
+type head struct {
+	journal.Entry
+	size int
+}
+
+func (s *surveyed) keep(e *journal.Entry) {
+	if s.over || len(s.heads) == keepMost {
+		s.heads, s.over = nil, true
+		return
+	}
+	h := head{*e, len(e.Data)}
+	h.Data = nil
+	s.heads = append(s.heads, h)
 }
 
 // nothing is names without a checkpoint. A journal with groups in it

@@ -6,6 +6,7 @@ package journal
 
 import (
 	"os"
+	"time"
 
 	"github.com/samsa-broker/samsa/engine/vfs"
 )
@@ -34,6 +35,7 @@ func writeDurable(w Writer, f vfs.File, p []byte, off int64, done func(error)) {
 		copy(buf, p)
 		go func() {
 			done(nil)
+			<-time.After(20 * time.Millisecond) // a slow disk, so that a cut finds it at work
 			// Not through w: it carries one write, and the next comes at once.
 			_ = f.WriteDurableAt(buf, off) // what was promised is promised
 			unmapBuffer(buf)

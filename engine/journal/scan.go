@@ -49,10 +49,19 @@ type scanner struct {
 // damage it goes on with the next valid group and notes the gap. An error of
 // each ends the scan and is returned.
 func Scan(fsys vfs.FS, dir string, c *Checkpoint, each func(sequence uint64, e *Entry) error) (Scanned, error) {
-	s := &scanner{id: c.Journal, fileBytes: c.FileBytes, most: max(c.GroupMax, Block)}
+	s, err := openScanner(fsys, dir, c)
+	if err != nil {
+		return Scanned{}, err
+	}
 	defer s.close()
+	err = s.run(c.Position, c.GroupSequence, each)
+	return s.out, err
+}
+
+func openScanner(fsys vfs.FS, dir string, c *Checkpoint) (*scanner, error) {
+	s := &scanner{id: c.Journal, fileBytes: c.FileBytes, most: max(c.GroupMax, Block)}
 	if c.FileBytes < 4*Block {
-		return s.out, fmt.Errorf("%w: checkpoint names files of %d bytes", ErrFormat, c.FileBytes)
+		return nil, fmt.Errorf("%w: checkpoint names files of %d bytes", ErrFormat, c.FileBytes)
 	}
 	for i := range s.files {
 		f, err := fsys.OpenFile(filepath.Join(dir, FileName(i)), os.O_RDONLY, 0)
@@ -60,13 +69,39 @@ func Scan(fsys vfs.FS, dir string, c *Checkpoint, each func(sequence uint64, e *
 			continue // if it mattered, what comes later tells
 		}
 		if err != nil {
-			return s.out, err
+			s.close()
+			return nil, err
 		}
 		s.files[i] = f
 	}
-	err := s.run(c.Position, c.GroupSequence, each)
-	return s.out, err
+	return s, nil
 }
+
+// Reader reads single entries again that Scan has seen.
+type Reader struct{ s *scanner }
+
+// OpenReader opens the journal that checkpoint c names.
+func OpenReader(fsys vfs.FS, dir string, c *Checkpoint) (*Reader, error) {
+	s, err := openScanner(fsys, dir, c)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{s}, nil
+}
+
+// ReadAt fills p from place on, an Entry's Place. The bytes were part of a group
+// whose hash was right; a batch has its own checksum to show that they still are.
+func (r *Reader) ReadAt(p []byte, place int64) error {
+	f := r.s.files[place/r.s.fileBytes%Files]
+	if f == nil {
+		return fmt.Errorf("%w: no file at %d", ErrFormat, place)
+	}
+	_, err := f.ReadAt(p, place%r.s.fileBytes)
+	return err
+}
+
+// Close ends reading.
+func (r *Reader) Close() { r.s.close() }
 
 func (s *scanner) close() {
 	for _, f := range s.files {
@@ -78,7 +113,7 @@ func (s *scanner) close() {
 
 func (s *scanner) run(pos int64, seq uint64, each func(uint64, *Entry) error) error {
 	for {
-		h, entries, err := s.groupAt(pos, seq)
+		h, entries, err := s.groupAt(pos, seq) // entries end where the group's bytes do
 		if err != nil {
 			return err
 		}
@@ -110,6 +145,7 @@ func (s *scanner) run(pos int64, seq uint64, each func(uint64, *Entry) error) er
 			if e, entries, err = DecodeEntry(entries); err != nil {
 				return fmt.Errorf("group %d: %w", seq, err) // its hash was right: not damage, another format
 			}
+			e.Place = pos + int64(h.Size) - int64(len(entries)) - int64(len(e.Data))
 			s.out.Entries++
 			if err := each(seq, &e); err != nil {
 				return err

@@ -80,6 +80,29 @@ func Start(t testing.TB, o Options) *Broker {
 // what the process printed, instead of failing the test.
 func Launch(t testing.TB, o Options) (*Broker, error) {
 	t.Helper()
+	started := time.Now()
+	b, ready, err := begin(t, o)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case line, ok := <-ready:
+		if !ok {
+			err := <-b.exited
+			b.exited <- err
+			return b, fmt.Errorf("samsa ended before it was ready: %v\n%s", err, b.log)
+		}
+		b.Ready, b.Took = line, time.Since(started)
+		return b, nil
+	case <-time.After(ReadyWithin):
+		b.Kill()
+		return b, fmt.Errorf("samsa was not ready within %v\n%s", ReadyWithin, b.log)
+	}
+}
+
+// begin starts the process; ready gets its ready line, and is closed when it ends.
+func begin(t testing.TB, o Options) (*Broker, <-chan string, error) {
+	t.Helper()
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
@@ -99,27 +122,36 @@ func Launch(t testing.TB, o Options) (*Broker, error) {
 	b.cmd.Stderr = b.log
 	out, err := b.cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	started := time.Now()
 	if err := b.cmd.Start(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	t.Cleanup(b.Kill)
 	ready := make(chan string, 1)
 	go b.readStdout(out, ready)
+	return b, ready, nil
+}
+
+// KilledWithin starts a broker on the same directory, address and options and
+// ends it with SIGKILL after d. True: it was not ready yet.
+func (b *Broker) KilledWithin(d time.Duration) bool {
+	b.t.Helper()
+	o := b.options
+	o.Dir, o.Addr = b.Dir, b.Addr
+	next, ready, err := begin(b.t, o)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer next.Kill()
 	select {
-	case line, ok := <-ready:
+	case _, ok := <-ready:
 		if !ok {
-			err := <-b.exited
-			b.exited <- err
-			return b, fmt.Errorf("samsa ended before it was ready: %v\n%s", err, b.log)
+			b.t.Fatalf("samsa ended before it was ready:\n%s", next.log)
 		}
-		b.Ready, b.Took = line, time.Since(started)
-		return b, nil
-	case <-time.After(ReadyWithin):
-		b.Kill()
-		return b, fmt.Errorf("samsa was not ready within %v\n%s", ReadyWithin, b.log)
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 

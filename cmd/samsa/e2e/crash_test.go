@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -30,7 +31,14 @@ func TestKillUnderLoad(t *testing.T) {
 		<-time.After(time.Duration(rand.IntN(1500)) * time.Millisecond)
 		b.Kill()
 		b = b.Again()
+		Eventually(t, 10*time.Second, func() error { // its log comes on another pipe
+			if !strings.Contains(recovery(b), " unflushed=") {
+				return errors.New(recovery(b))
+			}
+			return nil
+		})
 		t.Logf("round %d: ready after %v: %s", round, b.Took, recovery(b))
+		readsLittle(t, recovery(b))
 	}
 	load.Stop()
 	if err := load.Check(true); err != nil {
@@ -47,6 +55,68 @@ func recovery(b *Broker) string {
 		}
 	}
 	return "no recovery line"
+}
+
+// readsLittle holds a recovery to its bound: 1.2 times what was not flushed and
+// 64 KiB a partition. What was not flushed stands twice on the disk: in the
+// journal, whose bytes behind the last checkpoint the line counts as unflushed,
+// and in the segments, which are checked against it. What is searched behind
+// the journal's last group is bounded by its window, twice at the end of a file.
+func readsLittle(t *testing.T, line string) {
+	t.Helper()
+	n := func(key string) int64 {
+		_, rest, ok := strings.Cut(line, " "+key+"=")
+		value, _, _ := strings.Cut(rest, " ")
+		count, err := strconv.ParseInt(value, 10, 64)
+		if !ok || err != nil {
+			t.Fatalf("no %s in %q", key, line)
+		}
+		return count
+	}
+	unflushed, slack := n("unflushed"), 64<<10*n("logs")
+	if n("bytes") != n("segments")+n("journal")+n("searched") {
+		t.Errorf("the parts do not make the whole: %s", line)
+	}
+	if n("journal")*10 > unflushed*12+slack*10 || n("segments")*10 > unflushed*12+slack*10 {
+		t.Errorf("read more than 1.2 times what was not flushed: %s", line)
+	}
+	if n("searched") > 2*n("window")+64<<10 {
+		t.Errorf("searched beyond the window: %s", line)
+	}
+}
+
+// kill -9 while a recovery runs, again and again: the next recovery goes on
+// from whatever the last one left, and nothing acknowledged is lost.
+func TestKillWithinRecovery(t *testing.T) {
+	b := Start(t, Options{})
+	load := StartLoad(t, b.Addr, LoadOptions{Producers: 3, Group: true, Churn: true, Value: 1000})
+	for round := range rounds(t, "SAMSA_KILLS", 3) {
+		before := load.Acked.Load()
+		Eventually(t, 60*time.Second, func() error {
+			if load.Acked.Load() < before+5000 {
+				return fmt.Errorf("round %d: %d acknowledged since the restart, %v\n%s", round, load.Acked.Load()-before, load.Err(), b.Log())
+			}
+			return nil
+		})
+		b.Kill()
+		took := b.Took
+		within := 0
+		for i := 0; i < 4 || within == 0 && i < 20; i++ {
+			if b.KilledWithin(time.Duration(rand.Int64N(int64(max(took, 50*time.Millisecond))))) {
+				within++
+			}
+		}
+		b = b.Again()
+		t.Logf("round %d: %d of 4 killed before they were ready; then ready after %v: %s", round, within, b.Took, recovery(b))
+		if within == 0 {
+			t.Errorf("round %d: no start was killed before it was ready", round)
+		}
+	}
+	load.Stop()
+	if err := load.Check(true); err != nil {
+		t.Fatal(err)
+	}
+	t.Log(load.Counts())
 }
 
 // After a clean stop everything is there and nothing is recovered.
