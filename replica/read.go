@@ -26,6 +26,7 @@ type ReadRequest struct {
 	Home               Home          // whose goroutine calls Watch and Unwatch, and gets Wake
 	Wake               Task
 
+	later laterRead    // on the pool
 	bytes int          // what the last Read gave
 	got   atomic.Int64 // what there is by now, at least, counted while watching
 	state atomic.Uint32
@@ -115,10 +116,22 @@ func (s *Set) ReadWaits(r *ReadRequest) bool {
 // ReadLater is Read on the pool; done is posted to r.Home when r has the
 // results. Until then r must not be touched.
 func (s *Set) ReadLater(r *ReadRequest, done Task) {
-	s.o.Pool(func() {
-		s.Read(r)
-		r.Home.Post(done)
-	})
+	l := &r.later
+	l.set, l.done = s, done
+	if l.run == nil { // once for a request that is used again and again
+		l.run = func() {
+			l.set.Read(r)
+			r.Home.Post(l.done)
+		}
+	}
+	s.o.Pool(l.run)
+}
+
+// laterRead is a read on its way through the pool.
+type laterRead struct {
+	set  *Set
+	done Task
+	run  func()
 }
 
 // Bytes is what the last Read gave.
