@@ -18,16 +18,18 @@ type flag struct{ ran int }
 
 func (f *flag) Run() { f.ran++ }
 
-// clock is a clock of which every so many looks are 3 ms after the one before,
-// the others at the same time: appends that take 3 ms, or nothing. An append
-// looks twice, so an odd number makes the jump fall within one every other time.
+// clock moves on at each look, by 1 µs or by 3 ms: appends are fast or slow.
 type clock struct {
-	looks atomic.Int64
-	every int64
+	nanos atomic.Int64
+	slow  atomic.Bool
 }
 
 func (c *clock) now() time.Time {
-	return time.UnixMilli(1_700_000_000_000 + c.looks.Add(1)/c.every*3)
+	step := time.Microsecond
+	if c.slow.Load() {
+		step = 3 * time.Millisecond
+	}
+	return time.Unix(1_700_000_000, c.nanos.Add(int64(step)))
 }
 
 // In steady state an append over three partitions and what completes it
@@ -35,8 +37,10 @@ func (c *clock) now() time.Time {
 // appended, nor a watch that is woken. It makes no difference that the directory
 // is slow, or becomes slow and well again all the time.
 func TestSteadyStateAllocatesNothing(t *testing.T) {
+	always, sometimes := &clock{}, &clock{}
+	always.slow.Store(true)
 	for name, o := range map[string]worldOptions{
-		"journal": {}, "kafka": {kafka: true}, "slow": {now: (&clock{every: 1}).now}, "slow at times": {now: (&clock{every: 201}).now},
+		"journal": {}, "kafka": {kafka: true}, "slow": {now: always.now}, "slow at times": {now: sometimes.now},
 	} {
 		home := &inbox{}
 		o.fs, o.root, o.homes = vfs.OS(), t.TempDir(), []Home{home}
@@ -57,6 +61,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		}
 		var slow, well int // steps that began with the directory so
 		step := func() {
+			sometimes.slow.Store((slow+well)%50 == 0)
 			if w.dirs[0].Slow() {
 				slow++
 			} else {
