@@ -23,6 +23,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"github.com/samsa-broker/samsa/cmd/samsa/e2e"
 )
 
@@ -153,7 +155,8 @@ func StartKafka(t testing.TB, zk, dir string, props map[string]string) *Kafka {
 	return k
 }
 
-// waitUntilServing waits until a client gets metadata.
+// waitUntilServing waits until the broker knows a controller and itself: it
+// answers before it has heard of either.
 func (k *Kafka) waitUntilServing() {
 	k.t.Helper()
 	c := e2e.Client(k.t, k.Addr)
@@ -161,7 +164,11 @@ func (k *Kafka) waitUntilServing() {
 	e2e.Eventually(k.t, 60*time.Second, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
-		return c.Ping(ctx)
+		m, err := kadm.NewClient(c).BrokerMetadata(ctx)
+		if err == nil && (m.Controller < 0 || len(m.Brokers) == 0) {
+			err = fmt.Errorf("controller %d, %d brokers", m.Controller, len(m.Brokers))
+		}
+		return err
 	})
 }
 
