@@ -37,7 +37,6 @@ type side struct {
 	addr   string
 	raw    *e2e.Raw
 	ids    map[string][16]byte // of topics
-	member string              // of the group's
 	serves map[int16]bool      // the API keys compared
 }
 
