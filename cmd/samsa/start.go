@@ -80,8 +80,7 @@ func start(cmd *cobra.Command, path string, overrides []string) error {
 
 // loadConfig reads the configuration and logs what a person should know of it.
 func loadConfig(path string, overrides []string, log *slog.Logger) (*config.Broker, error) {
-	load := config.LoadFile
-	conf, notices, err := load(path, overrides)
+	conf, notices, err := config.LoadFile(path, overrides)
 	for _, n := range notices {
 		log.Info("config: " + n.String())
 	}

@@ -251,23 +251,6 @@ func (b *Broker) Exited() bool { return len(b.exited) > 0 }
 // Log is everything the process has printed so far.
 func (b *Broker) Log() string { return b.log.String() }
 
-// Metric reads one sample from the metrics page; name may carry labels. It is
-// NaN-free: an absent sample is an error.
-func (b *Broker) Metric(name string) (float64, error) {
-	resp, err := http.Get("http://" + b.Admin + "/metrics")
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	lines := bufio.NewScanner(resp.Body)
-	for lines.Scan() {
-		if rest, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-			return strconv.ParseFloat(rest, 64)
-		}
-	}
-	return 0, fmt.Errorf("no sample %q at %s/metrics", name, b.Admin)
-}
-
 // Stacks is what the broker's goroutines do now, for a failure's message.
 func (b *Broker) Stacks() string {
 	resp, err := http.Get("http://" + b.Admin + "/debug/pprof/goroutine?debug=2")
