@@ -5,6 +5,8 @@ RING := -tags giouring -ldflags=-checklinkname=0
 E2E  := ./cmd/samsa/e2e
 FUZZTIME ?= 10s
 PART ?= help
+PEERS ?=
+CONFORMANCE ?= .
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test check race fuzz peers conformance powercut cross soak clean
@@ -43,11 +45,11 @@ cross: ## build for the other platforms
 	GOOS=linux GOARCH=arm64 $(GO) build $(RING) -o /dev/null ./cmd/samsa
 	$(GO) build ./...
 
-peers: ## install what conformance compares with (root, Debian)
-	cmd/samsa/e2e/conformance/peers/install
+peers: ## install what conformance compares with (root, Debian), or some: PEERS='java go'
+	cmd/samsa/e2e/conformance/peers/install $(PEERS)
 
-conformance: peers ## stock clients, Kafka's tools and a real Kafka 3.9 against the built binary
-	$(GO) test -tags giouring,conformance -ldflags=-checklinkname=0 -count=1 -timeout 35m -v $(E2E)/conformance
+conformance: peers ## stock clients, Kafka's tools, a real Kafka 3.9 against the built binary (CONFORMANCE: tests by name)
+	$(GO) test -tags giouring,conformance -ldflags=-checklinkname=0 -count=1 -p 1 -timeout 35m -v -run '$(CONFORMANCE)' $(E2E)/conformance/...
 
 powercut: ## power cuts under the unmodified binary (root, /dev/fuse)
 	$(GO) test -count=1 -timeout 35m -v $(E2E)/powercut
