@@ -9,7 +9,7 @@ PEERS ?=
 CONFORMANCE ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check race fuzz peers conformance powercut cross soak clean
+.PHONY: help build run test check race fuzz peers conformance powercut cross soak bench-deps bench bench-full clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -56,6 +56,15 @@ powercut: ## power cuts under the unmodified binary (root, /dev/fuse)
 
 soak: ## the full counts, in parts of at most 40 minutes: make soak PART=help
 	@.ci/soak $(PART)
+
+bench-deps: ## install the peers of the benchmarks: Kafka 3.9 and 4.x
+	cmd/samsa/e2e/conformance/peers/install debian kafka39 kafka4
+
+bench: bench-deps ## the small set beside Kafka 3.9 and the null broker, on a quiet machine
+	$(GO) run ./benchmarks run --set ci --systems samsa,samsa-kafka,k39,null
+
+bench-full: bench-deps ## every row beside both Kafkas, stock and tuned
+	$(GO) run ./benchmarks run --set full --systems samsa,samsa-kafka,k39,k39-tuned,k4,k4-tuned,null
 
 clean: ## remove what build, run and peers made
 	rm -rf bin data .cache

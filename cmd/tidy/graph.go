@@ -33,7 +33,10 @@ const rooms = `
 
 	netpoll, wire/frame, wire/auth, replica, controller < wire/peer
 
-	wire/frame < benchmarks
+	NONE < benchmarks/host, benchmarks/stats
+	wire/frame < benchmarks/load, benchmarks/null
+	benchmarks/host, benchmarks/stats, benchmarks/load, benchmarks/null < benchmarks
+	benchmarks/null < benchmarks/load
 
 	NONE < cmd/tidy
 	NONE < cmd/samsa/e2e < cmd/samsa/e2e/powercut, cmd/samsa/e2e/hostile, cmd/samsa/e2e/conformance
@@ -55,10 +58,11 @@ const thirdParty = `
 	github.com/twmb/franz-go: cmd/... benchmarks/... test
 	go.etcd.io/bbolt: controller/embedded
 	github.com/prometheus: cmd/samsa console benchmarks/...
-	github.com/spf13: cmd/...
+	github.com/spf13: cmd/... benchmarks
 	github.com/magiconair/properties: config
 	github.com/cockroachdb/datadriven: test
 	pgregory.net/rapid: test
+	github.com/HdrHistogram/hdrhistogram-go: benchmarks/... test
 	github.com/go-zookeeper/zk: controller/zk test
 	github.com/hanwen/go-fuse/v2: cmd/samsa/e2e/powercut test
 `

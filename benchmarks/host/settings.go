@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package host
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// Settings are kernel settings changed for a run.
+type Settings struct {
+	mu  sync.Mutex
+	old map[string]string
+}
+
+func setting(name string) string {
+	b, err := os.ReadFile(filepath.Join("/proc/sys", name))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// Set changes a setting (a path below /proc/sys) and remembers what it was.
+func (s *Settings) Set(name, value string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := setting(name)
+	if old == value {
+		return nil
+	}
+	if err := os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0o644); err != nil {
+		return fmt.Errorf("host: cannot set %s to %s: %w", name, value, err)
+	}
+	if s.old == nil {
+		s.old = map[string]string{}
+	}
+	if _, ok := s.old[name]; !ok {
+		s.old[name] = old
+	}
+	return nil
+}
+
+// Restore puts everything back; it may be called twice and from any goroutine.
+func (s *Settings) Restore() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var failed error
+	for name, old := range s.old {
+		if err := os.WriteFile(filepath.Join("/proc/sys", name), []byte(old), 0o644); err != nil {
+			failed = fmt.Errorf("host: cannot put %s back to %s: %w", name, old, err)
+			continue
+		}
+		delete(s.old, name)
+	}
+	return failed
+}
