@@ -39,6 +39,9 @@ func rows() []row {
 			run:     func(s *slot) error { return bulk(s, 6, 4, 8, load.Shape{Records: 150, RecordBytes: 100}, 40_000, 0) }},
 		{id: "W3", story: "one record of 200 B a request, 8 connections, 8 requests under way on each, acks=1", ci: true,
 			figures: []figure{{"requests", "thousands per CPU-s", false, 3, 6}, {"rate", "thousands/s", false, 3, 6}}, run: tiny},
+		{id: "W4", story: "produce lz4 batches of 64 KiB that shrink to a quarter, 2 connections, 6 partitions, acks=1; they are opened and checked",
+			figures: []figure{cost("CPU-s/GiB before compression", 1.2, 2)}, run: compressed(load.LZ4)},
+		{id: "W4z", story: "the same with zstd", figures: []figure{cost("CPU-s/GiB before compression", 1.2, 2)}, run: compressed(load.Zstd)},
 		{id: "W5", story: "fragmented: 100 connections, 100 partitions, batches of 1.5 KiB, acks=1",
 			figures: []figure{cost("CPU-s/Mmsg", 1.8, 3), {"rate", "Mmsg/s", false, 1.5, 3}},
 			run: func(s *slot) error {
@@ -46,6 +49,8 @@ func rows() []row {
 			}},
 		{id: "W6", story: "read a GiB that is cached, one consumer, 1 MiB a partition and request", ci: true,
 			figures: []figure{cost("CPU-s/GiB", 1, 1), {"rate", "GiB/s", false, 1, 1}}, run: reread},
+		{id: "W7", story: "100 MiB/s in, 5 consumers at the tail: batches of 64 KiB, 6 partitions",
+			figures: []figure{cost("CPU-s/GiB delivered", 1.2, 1.6), {"p99", "µs from due to seen", true, 1.2, 2}}, run: fanOut},
 		{id: "W8", story: "one record under way, a consumer parked in its fetch", ci: true,
 			figures: []figure{{"p50", "µs from due to seen", true, 1.3, 1.5}, {"p99", "µs from due to seen", true, 1, 1.3}}, run: ping},
 		{id: "W9", story: "open loop at half of what the slowest manages, 1 KiB, 6 partitions, from due to seen", ci: true,
@@ -56,6 +61,10 @@ func rows() []row {
 			figures: []figure{{"acks", "/s", false, 3, 5}, {"p99", "µs", true, 3, 6}}, run: func(s *slot) error { return synced(s, 64, 16, 4, 30_000) }},
 		{id: "W13", story: "1,000 partitions, all active: one connection in, one out",
 			figures: []figure{cost("CPU-s/Mmsg", 2, 4), {"p99", "µs from due to seen", true, 1.5, 3}}, run: wide},
+		{id: "W14", story: "8,000 partitions: create them until every log exists, then idle 20 s",
+			figures: []figure{{"create", "s", true, 10, 30}, {"idle CPU", "CPU-s", true, 2, 10}, {"RSS", "MiB", true, 5, 10}}, run: many},
+		{id: "W16", story: "5,000 idle connections for 20 s, then a request on each",
+			figures: []figure{{"idle CPU", "CPU-s", true, 2, 4}, {"RSS", "MiB", true, 5, 10}, {"p99", "µs a request", true, 1.5, 4}}, run: crowd},
 	}
 }
 

@@ -157,6 +157,7 @@ type meter struct {
 	due    map[place]time.Time // acknowledged, not seen yet
 	seen   map[place]time.Time // seen before its ack
 	counts *hdrhistogram.Histogram
+	step   int64 // records in a batch
 }
 
 type place struct {
@@ -164,8 +165,8 @@ type place struct {
 	offset    int64
 }
 
-func newMeter() *meter {
-	return &meter{due: map[place]time.Time{}, seen: map[place]time.Time{}, counts: load.NewLatency()}
+func newMeter(shape load.Shape) *meter {
+	return &meter{step: int64(shape.Records), due: map[place]time.Time{}, seen: map[place]time.Time{}, counts: load.NewLatency()}
 }
 
 func (m *meter) sent(partition int32, base int64, due time.Time) {
@@ -183,7 +184,7 @@ func (m *meter) sent(partition int32, base int64, due time.Time) {
 func (m *meter) saw(partition int32, base, records int64, at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i := range records {
+	for i := int64(0); i < records; i += m.step {
 		p := place{partition, base + i}
 		if due, ok := m.due[p]; ok {
 			delete(m.due, p)
@@ -198,10 +199,10 @@ func (m *meter) note(d time.Duration) {
 	_ = m.counts.RecordValue(max(1, d.Microseconds())) // above a minute: the slot fails by its time
 }
 
-// tail produces at a rate while a consumer reads the tail, batches of one
-// record, and returns when the consumer has all.
+// tail produces at a rate while consumers read the tail, of whom the first is
+// measured, and returns when all have everything.
 func (s *slot) tail(p load.Produce, consumers int) (produced load.Result, m *meter, err error) {
-	m = newMeter()
+	m = newMeter(p.Shape)
 	p.Sent = m.sent
 	until, from := map[int32]int64{}, map[int32]int64{}
 	for i := range s.parts { // a connection deals its requests out in turn, each beginning one further
@@ -214,27 +215,31 @@ func (s *slot) tail(p load.Produce, consumers int) (produced load.Result, m *met
 			n++
 		}
 		for i := range n {
-			until[int32((i+c)%s.parts)]++
+			until[int32((i+c)%s.parts)] += int64(p.Shape.Records)
 		}
 	}
-	done := make(chan error, 1)
+	done := make(chan error, consumers)
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
-	go func() {
-		f := load.Fetch{Addr: s.sys.addr, Topic: s.topic, Consumers: consumers, From: from, Until: until, Shape: p.Shape}
-		if consumers == 1 {
+	for i := range consumers {
+		f := load.Fetch{Addr: s.sys.addr, Topic: s.topic, Consumers: 1, From: from, Until: until, Shape: p.Shape}
+		if i == 0 {
 			f.Seen = m.saw
 		}
-		_, err := f.Run(ctx)
-		done <- err
-	}()
+		go func() {
+			_, err := f.Run(ctx)
+			done <- err
+		}()
+	}
 	if produced, err = s.produce(p); err != nil {
 		return produced, m, err
 	}
-	select {
-	case err = <-done:
-	case <-time.After(30 * time.Second):
-		err = fmt.Errorf("%w: the consumer of %s does not get what was acknowledged", load.ErrWrong, s.topic)
+	for late := time.After(30 * time.Second); consumers > 0 && err == nil; consumers-- {
+		select {
+		case err = <-done:
+		case <-late:
+			err = fmt.Errorf("%w: a consumer of %s does not get what was acknowledged", load.ErrWrong, s.topic)
+		}
 	}
 	return produced, m, err
 }

@@ -49,6 +49,16 @@ func TestProducedIsFetched(t *testing.T) {
 	}
 }
 
+// Compressed batches are about a quarter of what they hold.
+func TestCodecsShrink(t *testing.T) {
+	plain := load.Shape{Records: 16, RecordBytes: 1024}.BatchBytes()
+	for _, c := range []load.Codec{load.LZ4, load.Zstd} {
+		if n := (load.Shape{Records: 16, RecordBytes: 1024, Codec: c}).BatchBytes(); n < plain/5 || n > plain/3 {
+			t.Errorf("codec %d makes %d bytes of %d", c, n, plain)
+		}
+	}
+}
+
 // A broker that answers something else is found out: a wrong shape means wrong
 // batches, which the generator reads now and then.
 func TestWrongBytesAreFound(t *testing.T) {
