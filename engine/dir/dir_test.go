@@ -210,6 +210,39 @@ func TestRecreate(t *testing.T) {
 	r.close(true)
 }
 
+// A truncation within a batch takes the batch whole, and S and the durable end
+// come down to its base: what is appended there and acknowledged survives.
+func TestTruncateWithinABatch(t *testing.T) {
+	mem := memDir(t)
+	r := newRig(t, mem)
+	r.open()
+	l := r.create(1, "t", 0)
+	r.append(l, records(3, "before"), 0)
+	r.append(l, records(10, "old"), 0)
+	r.wait(l)
+	if err := r.d.checkpoints.now(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.TruncateTo(8); err != nil {
+		t.Fatal(err)
+	}
+	if l.End() != 3 || l.DurableEnd() != 3 {
+		t.Fatalf("end %d, durable end %d", l.End(), l.DurableEnd())
+	}
+	r.append(l, records(2, "new"), 1)
+	r.wait(l)
+	want := r.content(l)
+	for seed := range int64(10) {
+		s := newRig(t, mem.CrashClone(seed))
+		s.open()
+		if got := s.content(s.logs["t-0"]); !bytes.Equal(got, want) {
+			t.Fatalf("seed %d: ends at %d, %+v", seed, s.logs["t-0"].End(), s.started)
+		}
+		s.close(true)
+	}
+	r.close(false)
+}
+
 // syncWriter writes on the spot and completes on another goroutine.
 type syncWriter struct{}
 

@@ -47,6 +47,9 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 	if int64(o.RecoveryPoint) == s.synced {
 		o.Producers = s.producers
 	}
+	if o.Cut = d.replaces(s, touched); o.Cut {
+		o.RecoveryPoint = max(o.RecoveryPoint, engine.Offset(s.trail.synced))
+	}
 	d.logs.mu.Unlock()
 	e, err := engine.Open(filepath.Join(d.o.Path, f.Name), o)
 	if err != nil {
@@ -55,8 +58,13 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 	if end := int64(e.End()); d.foreign && end < s.acked {
 		d.drop(Drop{Log: s.name, From: end, To: s.acked, Why: "another broker stopped cleanly in this directory without them"})
 	}
+	if o.Cut {
+		d.logs.mu.Lock()
+		s.synced, s.producers = int64(o.RecoveryPoint), nil
+		d.logs.mu.Unlock()
+	}
 	l := d.attach(s, e)
-	l.touched = touched
+	l.touched, l.replaced = touched, o.Cut && e.End() == o.RecoveryPoint
 	return l, nil
 }
 
