@@ -199,7 +199,7 @@ func (b *broker) openReplicas() error {
 		r := &b.metrics.recovery
 		b.log.Info("recovered: read what was not flushed, from the journal and from the segments", "bytes", read,
 			"unflushed", r.unflushed.Load(), "logs", r.logs.Load(), "segments", r.segments.Load(), "journal", r.journal.Load(),
-			"searched", r.searched.Load(), "window", r.window.Load(), "took", time.Since(started).Round(time.Millisecond))
+			"searched", r.searched.Load(), "took", time.Since(started).Round(time.Millisecond))
 	}
 	found := b.found()
 	remove, err := b.edge.Adopt(found, embedded.Circumstances{AllOnline: true, OtherBroker: b.foreign})

@@ -62,6 +62,8 @@ type Options struct {
 	Descriptors      *engine.Descriptors
 	Log              *engine.Events
 	Events           *Events
+
+	keep int64 // bytes of the journal kept in memory from Open to Start; 0: keepMost
 }
 
 const (
@@ -98,8 +100,8 @@ type Opening struct {
 // Started is what Start did.
 type Started struct {
 	Groups, Entries int   // of the journal that was replayed
-	Bytes           int64 // of its groups: what was not in synced segments, and the bytes that say so
-	BytesRead       int64 // from the journal in all: to survey it and to replay it
+	Bytes           int64 // of its groups as they stand: what was not in synced segments, and the bytes that say so
+	BytesRead       int64 // from the journal: once, or twice if more than keepMost
 	BytesSearched   int64 // behind the last group, looking for damage, likewise
 	Window          int64 // how far one such search goes
 	Appended, Kept  int   // batches

@@ -36,7 +36,9 @@ type rig struct {
 	dropped []Drop
 	started Started
 	fenced  error
-	change  func(*Options)
+	// recovered is the sum over the logs of the last open.
+	recovered engine.Recovery
+	change    func(*Options)
 }
 
 func newRig(t tester, fsys vfs.FS) *rig { return &rig{t: t, fs: fsys, logs: map[string]*Log{}} }
@@ -57,6 +59,12 @@ func memDir(t testing.TB) *vfs.Mem {
 func (r *rig) options() Options {
 	o := Options{
 		FS: r.fs, Path: "/d", BrokerID: 1, ClusterID: "test", JournalBytes: testJournal, StoreID: [16]byte{5},
+		Log: &engine.Events{Recovered: func(_ string, one engine.Recovery) {
+			r.mu.Lock()
+			r.recovered.BytesRead += one.BytesRead
+			r.recovered.BytesAbove += one.BytesAbove
+			r.mu.Unlock()
+		}},
 		Events: &Events{
 			Dropped: func(_ string, d Drop) { r.mu.Lock(); r.dropped = append(r.dropped, d); r.mu.Unlock() },
 			Started: func(_ string, s Started) { r.mu.Lock(); r.started = s; r.mu.Unlock() },
@@ -71,7 +79,7 @@ func (r *rig) options() Options {
 
 // tryOpen opens the directory, loads every log and starts.
 func (r *rig) tryOpen() (err error) {
-	r.logs, r.dropped = map[string]*Log{}, nil
+	r.logs, r.dropped, r.recovered, r.started = map[string]*Log{}, nil, engine.Recovery{}, Started{}
 	d, err := Open(r.options())
 	if err != nil {
 		return err

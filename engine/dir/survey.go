@@ -3,6 +3,7 @@
 package dir
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -103,7 +104,7 @@ func (v *surveyor) names() error {
 	}
 	var kept *journal.Kept // after a clean stop nothing is replayed
 	if !d.clean {
-		kept = journal.Keep(keepMost)
+		kept = journal.Keep(cmp.Or(d.o.keep, keepMost))
 	}
 	got, err := journal.ScanInto(kept, d.o.FS, d.o.Path, d.last, func(_ uint64, e *journal.Entry) error { return v.entry(e) })
 	d.surveyed = surveyed{Scanned: got, kept: kept}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 )
 
@@ -21,8 +22,9 @@ type Recovered struct {
 
 // Recover makes a segment good again after a crash: it checks every batch from
 // the one that holds the recovery point on, cuts the file before the first bad
-// one, and makes the indexes anew from there. What lies below is taken from
-// the indexes as far as they agree with the file, else everything is read.
+// one, and makes the indexes anew from there. What lies below was synced: it is
+// taken from the indexes as far as they agree with the file, and from the
+// headers behind that.
 //
 // each is told of every good batch, in order; its head's Batch lives during
 // the call, and whole reads all of a control batch. An error of each that is
@@ -41,7 +43,7 @@ func (s *Segment) Recover(point int64, each func(h *Head, whole func() (r []byte
 	s.size.Store(size)
 	s.live.Store(true)
 	sc := NewScanner(h.file, 0, size)
-	rec := recovering{s: s, sc: sc, each: each, checks: true, previous: s.at.base - 1}
+	rec := recovering{s: s, sc: sc, each: each, point: point, previous: s.at.base - 1}
 	from, err := rec.resume(point, size)
 	if err != nil {
 		return Recovered{}, err
@@ -52,6 +54,7 @@ func (s *Segment) Recover(point int64, each func(h *Head, whole func() (r []byte
 	valid := from
 	rec.from = from
 	for {
+		sc.hops = rec.previous+1 < point
 		head, err := sc.Next()
 		if err == nil {
 			err = rec.accept(&head)
@@ -91,7 +94,7 @@ type recovering struct {
 	s        *Segment
 	sc       *Scanner
 	each     func(h *Head, whole func() ([]byte, error)) error
-	checks   bool  // every batch is read whole
+	point    int64 // batches that end at it or later are read whole
 	from     int64 // position where checking begins
 	previous int64 // last offset of the last good batch
 	read     int64 // of the indexes
@@ -103,7 +106,7 @@ func (r *recovering) accept(h *Head) error {
 	if h.Base <= r.previous || !s.InRange(h.Last) {
 		return corrupt("offset %d after %d in the segment at %d", h.Base, r.previous, s.at.base)
 	}
-	if r.checks {
+	if h.Last >= r.point {
 		if err := r.sc.Verify(h); err != nil {
 			return err
 		}
@@ -184,26 +187,18 @@ func (r *recovering) resumeAt(point, size int64) (from int64, err error) {
 // says, and gives the head of the first batch of all.
 func (r *recovering) names(rel, pos, point int64) (first Head, good bool, err error) {
 	sc := r.sc
-	ahead := sc.hops
-	sc.hops = true
-	defer func() { sc.hops = ahead }()
-	sc.pos = 0
+	sc.hops, sc.pos = true, 0
 	if first, err = sc.Next(); err == nil {
 		sc.pos = pos
 		var head Head
 		if head, err = sc.Next(); err == nil {
-			if head.Base > r.s.at.base+rel || head.Last >= point {
-				return first, false, nil
-			}
-			if r.checks {
-				err = sc.Verify(&head)
-			}
+			return first, head.Base <= r.s.at.base+rel && head.Last < point, nil
 		}
 	}
 	if errors.Is(err, ErrCorrupt) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return first, false, nil
 	}
-	return first, err == nil, err
+	return first, false, err
 }
 
 // Resume makes a segment whose batches below point were synced ready to go on
@@ -222,7 +217,7 @@ func Resume(s *Segment, point int64) (cut func() error, read int64, ok bool, err
 	}
 	sc := NewScanner(h.file, 0, size)
 	sc.hops = true
-	r := recovering{s: s, sc: sc, previous: s.at.base - 1}
+	r := recovering{s: s, sc: sc, point: math.MaxInt64, previous: s.at.base - 1}
 	from, err := r.resume(point, size)
 	if err != nil {
 		return nil, 0, false, err
