@@ -93,6 +93,11 @@ func (h *history) loadCheckpoint(b []byte, point Offset) bool {
 	return true
 }
 
+// NoProducers is what Flush.Producers gives of an empty log that ends at at.
+func NoProducers(at Offset) []byte {
+	return producer.NewState().AppendFull(binary.BigEndian.AppendUint64(nil, uint64(at)))
+}
+
 // checkpointOf is the offset that what Flush.Producers gave is of.
 func checkpointOf(b []byte) (at Offset, ok bool) {
 	if len(b) < 8 {

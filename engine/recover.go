@@ -267,6 +267,7 @@ func (ld *loader) recoverSegment(s *segment.Segment, point, applyFrom Offset) (s
 		}
 		aborted, err := ld.history.replayBatch(h, whole)
 		if err == nil && aborted != nil {
+			ld.log.folder.dirty = true // its file may be new
 			err = s.Abort(*aborted)
 		}
 		return err
@@ -290,6 +291,7 @@ func (ld *loader) beginRecovery(s *segment.Segment, applyFrom, checked Offset) (
 		}
 		aborted, err := ld.history.replayBatch(h, whole)
 		if err == nil && aborted != nil {
+			ld.log.folder.dirty = true // its file may be new
 			err = s.Abort(*aborted)
 		}
 		return err

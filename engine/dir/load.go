@@ -48,6 +48,9 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 		o.Producers = s.producers
 	}
 	if o.Cut = d.replaces(s, touched); o.Cut {
+		if s.synced == 0 && len(o.Producers) == 0 {
+			o.Producers = engine.NoProducers(0)
+		}
 		o.RecoveryPoint = max(o.RecoveryPoint, engine.Offset(s.trail.synced))
 	}
 	d.logs.mu.Unlock()

@@ -314,6 +314,37 @@ func TestTxnIndexBytes(t *testing.T) {
 	}
 }
 
+// What the power tore behind the last sync takes nothing from the entries before.
+func TestTornTxnIndex(t *testing.T) {
+	env := testEnv(t, 4096)
+	s, err := Create(env, 10, testNow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := AbortedTxn{ProducerID: 7, First: 11, Last: 14, LastStable: 11}
+	for _, a := range []AbortedTxn{kept, {ProducerID: 8, First: 12, Last: 16, LastStable: 17}} {
+		if err := s.Abort(a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := writeZeros(s.txns.file, txnEntry, txnEntry); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = Existing(env, 10, 0, true)
+	if err := s.CutAborted(15); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Aborted(); err != nil || len(got) != 1 || got[0] != kept {
+		t.Fatalf("%v, %v", got, err)
+	}
+}
+
+func writeZeros(f vfs.File, at, n int64) error {
+	_, err := f.WriteAt(make([]byte, n), at)
+	return err
+}
+
 // TestNames takes Kafka's names apart and puts them together.
 func TestNames(t *testing.T) {
 	if got := Name(1234, LogSuffix); got != "00000000000000001234.log" {
