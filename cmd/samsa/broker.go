@@ -164,10 +164,13 @@ func (b *broker) openDirs() error {
 			FS: vfs.OS(), Path: path, BrokerID: b.id, ClusterID: b.edge.ClusterID(),
 			Durability: durability(b.conf), Writer: newLoopWriter(b.loops.all[i%len(b.loops.all)]),
 			CheckpointMs: max(1, b.conf.RecoveryCheckpointInterval.Milliseconds()),
-			JournalBytes: b.conf.JournalBytes, Now: time.Now, StoreID: b.edge.StoreID(),
+			JournalBytes: b.conf.JournalBytes, Now: time.Now, StoreID: b.edge.StoreID(), StoreVersion: b.edge.StoreVersion,
 			ProducerExpiryMs: b.conf.ProducerIDExpiration.Milliseconds(), Descriptors: descriptors,
 			Log: b.logEvents(), Events: b.dirEvents(i),
 		})
+		if errors.Is(err, dir.ErrOldStore) {
+			err = fmt.Errorf("%s: %w", b.edge.StoreFile(), err)
+		}
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/samsa-broker/samsa/controller"
@@ -72,7 +73,8 @@ type Edge struct {
 	mu  sync.Mutex   // one decision at a time; taken before ids.mu
 	ids producerIDs
 
-	phase phase
+	version atomic.Int64 // of what the store holds durably
+	phase   phase
 }
 
 // phase is how far an Edge has come.
@@ -116,7 +118,7 @@ func Open(o Options) (*Edge, error) {
 		}
 		return e, nil
 	}
-	if e.store, err = openStore(path, o.Now); err != nil {
+	if e.store, err = openStore(path, o.Now, &e.version); err != nil {
 		return nil, err
 	}
 	err = e.readIdentity()
@@ -173,6 +175,20 @@ func (e *Edge) readIdentity() error {
 
 // StoreID is the store's identity, for the checkpoints that refer to it.
 func (e *Edge) StoreID() [16]byte { return e.id }
+
+// StoreVersion is the version of what the store holds durably, 0 before there is
+// one. It grows with every change: a store of a smaller one is an older copy.
+func (e *Edge) StoreVersion() int64 { return e.version.Load() }
+
+// StoreFile is where the store is, or its name before there is one.
+func (e *Edge) StoreFile() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.store == nil {
+		return FileName
+	}
+	return e.store.db.Path()
+}
 
 // ClusterID is the cluster's id: the store's, that of meta.properties, or a new
 // one, in this order.

@@ -125,7 +125,7 @@ func (d *Dir) createLog(s *state, c *engine.Config) (*Log, error) {
 		return nil, err
 	}
 	if j := d.journal.Load(); j != nil {
-		if err := j.Record(&journal.Entry{Kind: journal.KindCreated, Log: s.id, Data: []byte(s.name)}); err != nil {
+		if err := j.Record(&journal.Entry{Kind: journal.KindCreated, Log: s.id, Last: d.storeVersion(), Data: []byte(s.name)}); err != nil {
 			return nil, d.fail(err)
 		}
 	}
@@ -147,6 +147,14 @@ func (d *Dir) createLog(s *state, c *engine.Config) (*Log, error) {
 		return nil, err
 	}
 	return d.attach(s, e), nil
+}
+
+// storeVersion is that of the metadata store as it stands, 0 if it is not known.
+func (d *Dir) storeVersion() int64 {
+	if d.o.StoreVersion == nil {
+		return 0
+	}
+	return d.o.StoreVersion()
 }
 
 // undoCreate takes back a creation that failed halfway: it was never told.

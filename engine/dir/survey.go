@@ -18,7 +18,8 @@ import (
 // surveyor reads what the last user of a directory left, and fills the table.
 type surveyor struct {
 	d       *Dir
-	entries int // of the journal, so far
+	entries int   // of the journal, so far
+	store   int64 // the newest version of the metadata store that checkpoint or journal name
 }
 
 // read is Open under the lock.
@@ -39,6 +40,9 @@ func (v *surveyor) read() (err error) {
 		return err
 	}
 	if err := v.names(); err != nil {
+		return err
+	}
+	if err := v.storeAge(); err != nil {
 		return err
 	}
 	return v.list()
@@ -87,7 +91,7 @@ func (v *surveyor) names() error {
 	if d.last == nil {
 		return v.nothing()
 	}
-	d.logs.nextCreation = max(1, d.last.NextCreation)
+	d.logs.nextCreation, v.store = max(1, d.last.NextCreation), d.last.StoreVersion
 	for i := range d.last.Logs {
 		l := &d.last.Logs[i]
 		topic, partition, ok := parseLogName(l.Name)
@@ -115,6 +119,17 @@ func (v *surveyor) names() error {
 		return nil
 	}
 	return v.gaps(got.Gaps)
+}
+
+// storeAge refuses a metadata store that is older than the one which knew the
+// logs here: what it does not know would count as deleted.
+func (v *surveyor) storeAge() error {
+	d := v.d
+	if d.o.StoreVersion == nil || v.store <= d.o.StoreVersion() {
+		return nil
+	}
+	return fmt.Errorf("%w: %s was used with version %d of it, this is version %d; put the newest one back",
+		ErrOldStore, d.o.Path, v.store, d.o.StoreVersion())
 }
 
 // keepMost is how many bytes of a journal are kept in memory from survey to
@@ -159,6 +174,9 @@ func (v *surveyor) nothing() error {
 func (v *surveyor) entry(e *journal.Entry) error {
 	d := v.d
 	v.entries++
+	if e.Kind == journal.KindCreated {
+		v.store = max(v.store, e.Last)
+	}
 	s := d.logs.states[e.Log.Creation]
 	if e.Kind == journal.KindCreated && s == nil {
 		topic, partition, ok := parseLogName(string(e.Data))

@@ -4,6 +4,7 @@ package journal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"os"
 	"reflect"
@@ -16,7 +17,7 @@ import (
 func example() (group []byte, checkpoint []byte) {
 	log := LogID{Topic: [16]byte{0xa1, 15: 0xa2}, Creation: 3, Partition: 7}
 	entries := []Entry{
-		{Kind: KindCreated, Log: log, Data: []byte("orders-7")},
+		{Kind: KindCreated, Log: log, Last: 40, Data: []byte("orders-7")},
 		{Kind: KindBatch, Log: log, Epoch: 2, Base: 0, Last: 1, End: 0, CRC: 0xcafe, Data: []byte("(batch)")},
 		{Kind: KindSynced, Log: log, Epoch: 2, Base: 2, Last: 9999, End: 2},
 	}
@@ -30,7 +31,7 @@ func example() (group []byte, checkpoint []byte) {
 	h.seal(group)
 	c := Checkpoint{
 		Sequence: 9, Journal: h.Journal, Position: 4096, GroupSequence: 2, GroupMax: FirstGroup, FileBytes: 128 << 20, Zeroed: 32 << 20,
-		Store: [16]byte{0x57}, Mark: Mark{Inode: 77, MtimeN: 1_700_000_000_000_000_000}, NextCreation: 4,
+		Store: [16]byte{0x57}, StoreVersion: 41, Mark: Mark{Inode: 77, MtimeN: 1_700_000_000_000_000_000}, NextCreation: 4,
 		Logs: []LogState{{ID: log, Name: "orders-7", Synced: 2, Start: 0, Producers: []byte("(state)")}},
 	}
 	return group, c.Append(nil)
@@ -106,6 +107,23 @@ func TestCheckpointRoundTrip(t *testing.T) {
 		if _, err := DecodeCheckpoint(bad); err == nil {
 			t.Fatalf("byte %d flipped and nobody noticed", i)
 		}
+	}
+}
+
+// A checkpoint of version 1 is read: it says nothing of the store's version.
+func TestCheckpointVersion1(t *testing.T) {
+	_, b := example()
+	old := append(bytes.Clone(b[:checkpointHeaderV1]), b[checkpointHeaderSize:]...)
+	binary.BigEndian.PutUint32(old[4:], 1<<16)
+	binary.BigEndian.PutUint64(old[16:], uint64(len(old)))
+	binary.BigEndian.PutUint64(old[checkpointHashOffset:], checkpointHash(old))
+	want, err := DecodeCheckpoint(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.StoreVersion = 0
+	if got, err := DecodeCheckpoint(old); err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("%+v, %v; want %+v", got, err, want)
 	}
 }
 

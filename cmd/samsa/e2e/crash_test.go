@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -186,6 +187,60 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("after the restart keeper reads %v", got)
 	}
 	if _, err := os.Stat(dir); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An old copy of the metadata store, put back, does not know the topics made
+// since. It is refused by name instead of deleting them; the right one goes on.
+func TestOldStorePutBack(t *testing.T) {
+	for _, how := range []string{"clean stop", "kill -9"} {
+		t.Run(how, func(t *testing.T) {
+			b := Start(t, Options{})
+			CreateTopic(t, b.Addr, "early", 1, nil)
+			b.Stop()
+			store := filepath.Join(b.Dir, "samsa.meta")
+			old := readFile(t, store)
+			b = b.Again()
+			CreateTopic(t, b.Addr, "late", 1, nil)
+			kept := Produce(t, b.Addr, "late", 0, []string{"one", "two"})
+			if how == "kill -9" {
+				b.Kill()
+			} else {
+				b.Stop()
+			}
+			newest := readFile(t, store)
+			writeFile(t, store, old)
+			for range 2 {
+				second, err := Launch(t, Options{Dir: b.Dir})
+				if err == nil {
+					t.Fatal("a broker started with an old store")
+				}
+				if !strings.Contains(second.Log(), store) || !strings.Contains(second.Log(), "older copy") {
+					t.Errorf("the refusal does not name the file:\n%s", second.Log())
+				}
+			}
+			writeFile(t, store, newest)
+			b = b.Again()
+			if got := ReadAll(t, b.Addr, "late")[0]; len(got) != len(kept) || got[1].Value != "two" {
+				t.Fatalf("late holds %v", got)
+			}
+		})
+	}
+}
+
+func readFile(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func writeFile(t *testing.T, name string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(name, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
