@@ -4,6 +4,7 @@ package dir
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +40,8 @@ type rig struct {
 	// recovered is the sum over the logs of the last open.
 	recovered engine.Recovery
 	change    func(*Options)
+	// segment is segment.bytes; 0: testConfig's.
+	segment int32
 }
 
 func newRig(t tester, fsys vfs.FS) *rig { return &rig{t: t, fs: fsys, logs: map[string]*Log{}} }
@@ -91,7 +94,7 @@ func (r *rig) tryOpen() (err error) {
 	}()
 	var logs []*Log
 	for _, f := range d.Found() {
-		l, err := d.Load(f, testConfig())
+		l, err := d.Load(f, r.config())
 		if err != nil {
 			return err
 		}
@@ -122,12 +125,18 @@ func (r *rig) close(clean bool) {
 
 func (r *rig) create(id byte, topic string, partition int32) *Log {
 	r.t.Helper()
-	l, err := r.d.Create([16]byte{id}, topic, partition, testConfig())
+	l, err := r.d.Create([16]byte{id}, topic, partition, r.config())
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.logs[l.Name()] = l
 	return l
+}
+
+func (r *rig) config() *engine.Config {
+	c := testConfig()
+	c.SegmentBytes = cmp.Or(r.segment, c.SegmentBytes)
+	return c
 }
 
 func testConfig() *engine.Config {
