@@ -55,7 +55,7 @@ func (k *checkpoints) try() (full bool, err error) {
 	if d.last != nil && c.Store == [16]byte{} {
 		c.Store = d.last.Store
 	}
-	c.StoreVersion = d.storeVersion()
+	c.StoreVersion = storeVersion(d)
 	if d.last != nil {
 		c.StoreVersion = max(c.StoreVersion, d.last.StoreVersion)
 	}

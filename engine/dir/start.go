@@ -31,11 +31,11 @@ func (d *Dir) Start(logs []*Log) error {
 	out := Started{}
 	if !d.clean && d.last != nil && d.last.FileBytes > 0 {
 		if err := replayJournal(d, &out); err != nil {
-			return d.refuse("replay of the journal", err)
+			return refuse(d, "replay of the journal", err)
 		}
 	}
 	if err := beginLife(d, &out); err != nil {
-		return d.refuse("first checkpoint", err)
+		return refuse(d, "first checkpoint", err)
 	}
 	d.started.Store(true)
 	d.wg.Go(d.upkeep.run)
@@ -48,7 +48,7 @@ func (d *Dir) Start(logs []*Log) error {
 
 // refuse says why a directory does not start. Nothing is lost by it: the journal
 // stays as it was until a checkpoint covers it.
-func (d *Dir) refuse(step string, err error) error {
+func refuse(d *Dir, step string, err error) error {
 	switch {
 	case errors.Is(err, ErrDamaged) || errors.Is(err, ErrFenced): // they name the directory
 		return err
