@@ -151,3 +151,73 @@ func FuzzCodec(f *testing.F) {
 		}
 	})
 }
+
+// What Up makes of anything is one batch that Check accepts unchanged, goes
+// down to the set's magic and comes up the same.
+func FuzzUp(f *testing.F) {
+	seed(f)
+	f.Add([]byte(append(message(1, 0, 0, []byte("k"), nil), message(1, 1, 0, nil, []byte("v"))...)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if size := wholeLegacy(b); size > 0 { // so that mutations get past the checksum
+			if b[atMagic] < 2 {
+				sealLegacy(b[:size], Legacy(b).Offset())
+			}
+		}
+		set, err := Survey(b, fuzzLimit)
+		if err != nil || set.Count == 0 || set.Magic > 1 {
+			return
+		}
+		rules := loose()
+		up, info, err := Up(set, rules, nil)
+		if err != nil {
+			return
+		}
+		if got, _, err := Check(append(Batch(nil), up...), rules, nil); err != nil || string(got) != string(up) || info.Count != up.Count() {
+			t.Fatalf("Check: %v, %+v", err, info)
+		}
+		down, err := Down(nil, up, set.Magic, 0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if set, err = Survey(down, 1<<30); err != nil {
+			t.Fatal(err)
+		}
+		again, _, err := Up(set, rules, nil)
+		if err != nil || string(again) != string(up) {
+			t.Fatalf("up again: %v\n% x\n% x", err, up, again)
+		}
+	})
+}
+
+// Down converts anything or says why not; what it gives are whole old messages.
+func FuzzDown(f *testing.F) {
+	files, _ := filepath.Glob("testdata/kafka/*.bin")
+	for i, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b, i%2 == 0, int64(i))
+	}
+	f.Fuzz(func(t *testing.T, b []byte, zero bool, from int64) {
+		size, _, err := Peek(b)
+		if err != nil || size > len(b) {
+			return
+		}
+		magic := int8(1)
+		if zero {
+			magic = 0
+		}
+		out, err := Down([]byte("before"), b[:size], magic, from, &Scratch{MaxSize: fuzzLimit})
+		if string(out[:6]) != "before" || err != nil && len(out) > 6 {
+			t.Fatalf("%q, %v", out, err)
+		}
+		for rest := out[6:]; err == nil && len(rest) > 0; {
+			m, next, err := NextLegacy(rest)
+			if err != nil || m.Magic() > magic {
+				t.Fatalf("% x: %v", rest, err)
+			}
+			rest = next
+		}
+	})
+}
