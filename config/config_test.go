@@ -104,7 +104,7 @@ func TestDefaults(t *testing.T) {
 	want := Topic{SegmentBytes: 1 << 30, SegmentMs: 604800000, SegmentIndexBytes: 10 << 20, IndexInterval: 4096, Delete: true,
 		RetentionMs: 604800000, RetentionBytes: -1, FileDeleteDelayMs: 60000, FlushMessages: math.MaxInt64, FlushMs: math.MaxInt64,
 		MaxMessageBytes: 1048588, Compression: "producer", TimestampBeforeMaxMs: math.MaxInt64, TimestampAfterMaxMs: math.MaxInt64,
-		DeleteRetentionMs: 86400000, MaxCompactionLagMs: math.MaxInt64, MinCleanableDirtyRatio: 0.5, MinInsyncReplicas: 1}
+		DeleteRetentionMs: 86400000, MaxCompactionLagMs: math.MaxInt64, MinCleanableDirtyRatio: 0.5, MinInsyncReplicas: 1, DownConversion: true}
 	if got := b.TopicDefaults(); got != want {
 		t.Fatalf("%+v", got)
 	}

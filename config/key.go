@@ -115,7 +115,6 @@ const (
 	whyKip932       = "it belongs to share groups, which exist only in KRaft"
 	whyMetrics      = "metrics are served to Prometheus at samsa.admin.listener"
 	whyPurgatory    = "nothing needs purging, because a request that waits is removed when it is done"
-	whyLegacy       = "it acts with the old message formats, which are not supported yet"
 	whyFormat       = "it is ignored as Kafka ignores it since protocol version 3.0"
 	whyPreallocate  = "segments grow as they are written"
 	whyAcks         = "it is deprecated in Kafka, and commits wait for all in-sync replicas, which is its default"

@@ -50,6 +50,7 @@ type Config struct {
 	BeforeMaxMs          int64           // message.timestamp.before.max.ms
 	AfterMaxMs           int64           // message.timestamp.after.max.ms
 	Compression          CompressionType // compression.type
+	NoDownConversion     bool            // message.downconversion.enable is false
 }
 
 // CompressionType is a topic's compression.type: the producer's own, or one

@@ -108,7 +108,8 @@ func engineConfig(t config.Topic, adopted bool) *engine.Config {
 		Delete: t.Delete && !adopted, Compact: t.Compact,
 		DeleteDelayMs: t.FileDeleteDelayMs, FlushMessages: t.FlushMessages, FlushMs: t.FlushMs,
 		MaxMessageBytes: t.MaxMessageBytes, BeforeMaxMs: t.TimestampBeforeMaxMs, AfterMaxMs: t.TimestampAfterMaxMs,
-		Compression: engine.CompressionType{Producer: t.Compression == "producer", Level: batch.LevelDefault},
+		Compression:      engine.CompressionType{Producer: t.Compression == "producer", Level: batch.LevelDefault},
+		NoDownConversion: !t.DownConversion,
 	}
 	if t.LogAppendTime {
 		c.MessageTimestampType = 1

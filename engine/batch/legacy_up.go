@@ -26,7 +26,7 @@ type Set struct {
 func Survey(b []byte, maxBytes int) (Set, error) {
 	var set Set
 	for at := 0; ; {
-		size, err := wholeOld(b[at:])
+		size, err := PeekOld(b[at:])
 		if err != nil {
 			return Set{}, err
 		}
@@ -74,9 +74,11 @@ func surveyOne(one []byte, magic int8, maxBytes int) (Codec, error) {
 	return m.Codec(), nil
 }
 
-// wholeOld is the size of the message or batch of any magic that b begins with,
-// 0 when it is not all there.
-func wholeOld(b []byte) (int, error) {
+// PeekOld tells the size of the message or batch of any magic that b begins
+// with, 0 when it is not all there. ErrCorrupt for a length below magic 0's and
+// for a magic that never was; unlike Peek it leaves the rest for later, as Kafka
+// does with what old clients send.
+func PeekOld(b []byte) (int, error) {
 	size := wholeLegacy(b)
 	if size < 0 || len(b) >= PeekSize && b[atMagic] > 2 {
 		return 0, fmt.Errorf("%w: a message of length %d", ErrCorrupt, int32(binary.BigEndian.Uint32(b[atLength:])))
@@ -152,7 +154,7 @@ func (u *up) all(set Set, scratch *Scratch) error {
 		}
 	}
 	for rest := set.Bytes; len(rest) > 0; {
-		size, err := wholeOld(rest)
+		size, err := PeekOld(rest)
 		if err != nil || size == 0 {
 			return fmt.Errorf("%w: not a surveyed set", ErrCorrupt)
 		}
@@ -175,7 +177,7 @@ func (u *up) all(set Set, scratch *Scratch) error {
 // readable looks whether the fields of uncompressed messages can be read.
 func readable(set []byte) error {
 	for len(set) > 0 {
-		size, err := wholeOld(set)
+		size, err := PeekOld(set)
 		if err != nil || size == 0 {
 			return err
 		}

@@ -103,6 +103,12 @@ func (s *fetchCall) replyPart(i int) {
 			r.Aborted = none
 		}
 	}
+	if c.Version < 4 && p.Bytes > 0 {
+		r.Records = s.down[i].size
+		c.Out = r.AppendTo(c.Out, c.Version)
+		s.addDown(i)
+		return
+	}
 	c.Out = r.AppendTo(c.Out, c.Version)
 	for k := range p.Spans {
 		c.AddSpan(&p.Spans[k])
@@ -134,7 +140,7 @@ func (s *fetchCall) forget() {
 		s.read.Parts[i].Partition = nil
 	}
 	if cap(s.parts) > keepFetchParts {
-		s.parts, s.read.Parts, s.names = nil, nil, nil
+		s.parts, s.read.Parts, s.names, s.down = nil, nil, nil, nil
 		s.req = frame.FetchRequest{}
 	}
 }

@@ -21,7 +21,8 @@ type Appender interface {
 
 // Produce appends batches.
 //
-//	v0-2  message sets of magic 0 and 1: answered UNSUPPORTED_VERSION for now
+//	v0-2  message sets of magic 0 and 1, converted: produce_old.go
+//	v1    throttle time      v2  log append time
 //	v3    exactly one batch of format v2 per partition; transactional id
 //	v5    log start offset    v7  zstd allowed    v8  record errors (KIP-467)
 //	v9    flexible            v10 current leader  v11 same as v10
@@ -40,6 +41,7 @@ type producer struct {
 	config   func(*replica.Partition) *engine.Config
 	now      func() time.Time
 	scratch  scratches
+	gate     gate // of conversions
 }
 
 // produceCall is one Produce on its way: Call.State, used again and again.
@@ -51,6 +53,7 @@ type produceCall struct {
 	app   replica.AppendRequest
 	kept  []*batch.Scratch // hold rewritten batches until the append is done
 	heavy bool             // the batches are checked on the pool
+	old   oldCall          // of a conversion
 
 	check, checked, placed, done, late produceStep
 }
@@ -75,6 +78,9 @@ func (p *producer) state(c *Call) *produceCall {
 	s.placed = produceStep{s, (*produceCall).onPlaced}
 	s.done = produceStep{s, (*produceCall).reply}
 	s.late = produceStep{s, (*produceCall).onTimeout}
+	s.old.granted = produceStep{s, (*produceCall).onGranted}
+	s.old.pool = produceStep{s, (*produceCall).onOldPool}
+	s.old.back = produceStep{s, (*produceCall).onNarrow}
 	c.State = s
 	return s
 }
@@ -102,6 +108,10 @@ func (p *producer) serve(c *Call) {
 		return
 	}
 	s.locate()
+	if c.Version < 3 {
+		s.convert()
+		return
+	}
 	if s.heavy {
 		c.Go(&s.check)
 		return
@@ -129,9 +139,12 @@ func (s *produceCall) prepare() {
 
 // refusal is what is wrong with the request as a whole.
 func (s *produceCall) refusal() error {
+	if s.c.Version < 3 {
+		if err := s.oldRefusal(); err != nil {
+			return err
+		}
+	}
 	switch {
-	case s.c.Version < 3:
-		return errOldProduce
 	case s.req.Acks < -1 || s.req.Acks > 1:
 		return errAcks
 	case s.req.TransactionalID != nil:
@@ -142,7 +155,6 @@ func (s *produceCall) refusal() error {
 
 // What Produce itself finds wrong.
 var (
-	errOldProduce    = Fail(frame.UnsupportedVersion, "api: Produce below v3 is not served yet")
 	errAcks          = Fail(frame.InvalidRequiredAcks, "api: acks must be -1, 0 or 1")
 	errTransactional = Fail(frame.InvalidTxnState, "api: transactions are not served yet")
 	errInternal      = Fail(frame.InvalidTopicException, "api: clients may not write to internal topics")
@@ -180,6 +192,12 @@ func (s *produceCall) locate() {
 
 // judge looks at one partition's batch without opening it.
 func (s *produceCall) judge(part *replica.AppendPart, records []byte) error {
+	if s.c.Version < 3 { // all of it on the pool
+		if records == nil {
+			return errOldNull
+		}
+		return nil
+	}
 	if len(records) < batch.PeekSize {
 		return errNoBatch
 	}
@@ -254,14 +272,7 @@ func (s *produceCall) checkAll(plain int) bool {
 // checkOne validates one batch and puts what belongs into the log in its place.
 func (s *produceCall) checkOne(part *replica.AppendPart, now int64, plain int, scratch *batch.Scratch) (rewritten bool, err error) {
 	config := s.p.config(part.Partition)
-	rules := batch.Rules{
-		TargetCodec: batch.CodecProducer, Level: config.Compression.Level, TimestampType: batch.TimestampType(config.MessageTimestampType),
-		BeforeMaxMs: config.BeforeMaxMs, AfterMaxMs: config.AfterMaxMs, Now: now, Compact: config.Compact, MaxSize: plain, Origin: batch.Client,
-	}
-	if !config.Compression.Producer {
-		rules.TargetCodec = config.Compression.Codec
-	}
-	b, info, err := batch.Check(part.Batches, rules, scratch)
+	b, info, err := batch.Check(part.Batches, s.rules(config, now, plain), scratch)
 	if err != nil {
 		return false, err
 	}
@@ -270,6 +281,19 @@ func (s *produceCall) checkOne(part *replica.AppendPart, now int64, plain int, s
 	}
 	part.Batches = b
 	return info.Rewritten, nil
+}
+
+// rules are what a partition's settings ask of a batch that may decompress to
+// plain bytes.
+func (s *produceCall) rules(config *engine.Config, now int64, plain int) batch.Rules {
+	rules := batch.Rules{
+		TargetCodec: batch.CodecProducer, Level: config.Compression.Level, TimestampType: batch.TimestampType(config.MessageTimestampType),
+		BeforeMaxMs: config.BeforeMaxMs, AfterMaxMs: config.AfterMaxMs, Now: now, Compact: config.Compact, MaxSize: plain, Origin: batch.Client,
+	}
+	if !config.Compression.Producer {
+		rules.TargetCodec = config.Compression.Codec
+	}
+	return rules
 }
 
 // append hands everything to the replicas.

@@ -17,6 +17,7 @@ func (s *produceCall) reply() {
 		s.kept[i] = nil
 	}
 	s.kept = s.kept[:0]
+	s.freeOld()
 	c := s.c
 	if s.req.Acks == 0 {
 		err := s.firstError()
@@ -37,7 +38,7 @@ func (s *produceCall) reply() {
 		part := &s.app.Parts[i]
 		r := &s.resp.Parts[i]
 		*r = frame.ProduceResult{Index: s.req.Parts[i].Index, Base: int64(part.Base), AppendTimeMs: part.AppendTimeMs, LogStart: int64(part.LogStart), Leader: -1}
-		if part.Err != nil {
+		if part.Err != nil && part.Err != errOldNothing {
 			explain(r, part.Err)
 			r.LogStart = s.startOf(i, r.Code, part.Err)
 		}
@@ -91,7 +92,7 @@ func explain(r *frame.ProduceResult, err error) {
 // firstError is the first part's that has one.
 func (s *produceCall) firstError() error {
 	for i := range s.app.Parts {
-		if err := s.app.Parts[i].Err; err != nil {
+		if err := s.app.Parts[i].Err; err != nil && err != errOldNothing {
 			return err
 		}
 	}

@@ -28,10 +28,11 @@ type output struct {
 	at, span, off int
 
 	bufs     [][]byte
-	expect   int    // bytes the operation must move
-	covered  int    // calls it finishes
-	advances int    // bytes of the current span it sends
-	slab     []byte // file bytes in bufs; nil: none
+	expect   int        // bytes the operation must move
+	covered  int        // calls it finishes
+	advances int        // bytes of the current span it sends
+	slab     []byte     // file bytes in bufs; nil: none
+	filler   api.Filler // makes the bytes of the read under way; nil: a file has them
 }
 
 const (
@@ -65,6 +66,12 @@ func (out *output) gather() {
 			c.at = ch.At
 			if len(c.bufs) == 0 {
 				c.popCovered() // only silent ones; the span's call becomes the head
+			}
+			if ch.Filler != nil {
+				if c.fillSpan(k, ch) {
+					continue
+				}
+				return
 			}
 			if !c.addSpan(k, ch.Span) {
 				return

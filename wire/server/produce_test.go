@@ -89,8 +89,8 @@ func TestProduceRefusals(t *testing.T) {
 	}{
 		{"good", 3, frame.ProduceRequest{Acks: -1}, "t", good, frame.None},
 		{"good, newest version", 11, frame.ProduceRequest{Acks: 1}, "t", good, frame.None},
-		{"v0", 0, frame.ProduceRequest{Acks: 1}, "t", good, frame.UnsupportedVersion},
-		{"v2", 2, frame.ProduceRequest{Acks: 1}, "t", good, frame.UnsupportedVersion},
+		{"a batch of v2 in v0", 0, frame.ProduceRequest{Acks: 1}, "t", good, frame.None},
+		{"a batch of v2 in v2", 2, frame.ProduceRequest{Acks: 1}, "t", good, frame.None},
 		{"acks 2", 9, frame.ProduceRequest{Acks: 2}, "t", good, frame.InvalidRequiredAcks},
 		{"acks -2", 9, frame.ProduceRequest{Acks: -2}, "t", good, frame.InvalidRequiredAcks},
 		{"transactional id", 9, frame.ProduceRequest{Acks: -1, TransactionalID: []byte("x")}, "t", good, frame.InvalidTxnState},

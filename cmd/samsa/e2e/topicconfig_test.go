@@ -168,7 +168,7 @@ var proofs = map[string]func(s *shop) error{
 
 	"delete.retention.ms": nil, "max.compaction.lag.ms": nil, "min.compaction.lag.ms": nil, "min.cleanable.dirty.ratio": nil,
 	"follower.replication.throttled.replicas": nil, "leader.replication.throttled.replicas": nil, "local.retention.bytes": nil,
-	"local.retention.ms": nil, "message.downconversion.enable": nil, "message.format.version": nil, "min.insync.replicas": nil,
+	"local.retention.ms": nil, "message.downconversion.enable": proveDownConversion, "message.format.version": nil, "min.insync.replicas": nil,
 	"preallocate": nil, "unclean.leader.election.enable": nil,
 	"remote.storage.enable": proveRefused("remote.storage.enable"), "remote.log.copy.disable": proveRefused("remote.log.copy.disable"),
 	"remote.log.delete.on.disable": proveRefused("remote.log.delete.on.disable"),
@@ -202,6 +202,26 @@ func TestEveryTopicConfig(t *testing.T) {
 	if len(shown[0].Configs) != len(proofs) {
 		t.Errorf("%d configs are described, %d proven", len(shown[0].Configs), len(proofs))
 	}
+}
+
+// proveDownConversion: an old consumer reads a topic that converts, and is
+// refused by one that does not.
+func proveDownConversion(s *shop) error {
+	off := s.topic("down-off", "message.downconversion.enable=false")
+	for topic, want := range map[string]int16{s.topic("down-on"): 0, off: kerr.UnsupportedVersion.Code} {
+		Produce(s.t, s.Addr, topic, 0, []string{"value"})
+		req := FetchRequest(topic, 0, 0, 1<<20)
+		req.Version = 3
+		resp, err := Dial(s.t, s.Addr).Call(req)
+		if err != nil {
+			return err
+		}
+		p := resp.(*kmsg.FetchResponse).Topics[0].Partitions[0]
+		if p.ErrorCode != want || (want == 0) != (len(p.RecordBatches) > 0) {
+			return fmt.Errorf("%s: %d, %d bytes", topic, p.ErrorCode, len(p.RecordBatches))
+		}
+	}
+	return nil
 }
 
 // proveNamed: a key without effect is named once, however many topics set it.

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build conformance
+
+package conformance
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-broker/samsa/cmd/samsa/e2e"
+	"github.com/samsa-broker/samsa/engine/batch"
+)
+
+// oldMessage makes a message of magic 0 or 1; magic 0 has no use for ms.
+func oldMessage(magic int8, offset, ms int64, attributes byte, key, value []byte) []byte {
+	body := []byte{byte(magic), attributes}
+	if magic == 1 {
+		body = binary.BigEndian.AppendUint64(body, uint64(ms))
+	}
+	for _, v := range [][]byte{key, value} {
+		if v == nil {
+			body = binary.BigEndian.AppendUint32(body, 1<<32-1)
+			continue
+		}
+		body = append(binary.BigEndian.AppendUint32(body, uint32(len(v))), v...)
+	}
+	m := binary.BigEndian.AppendUint64(nil, uint64(offset))
+	m = binary.BigEndian.AppendUint32(m, uint32(len(body)+4))
+	m = binary.BigEndian.AppendUint32(m, crc32.ChecksumIEEE(body))
+	return append(m, body...)
+}
+
+// oldWrapper compresses messages into one.
+func oldWrapper(magic int8, offset, ms int64, codec batch.Codec, inside ...[]byte) []byte {
+	packed, err := codec.Compress(nil, bytes.Join(inside, nil), batch.LevelDefault, nil)
+	if err != nil {
+		panic(err)
+	}
+	return oldMessage(magic, offset, ms, byte(codec), nil, packed)
+}
+
+// pair is Samsa and a real Kafka beside it.
+type pair struct {
+	t     *testing.T
+	addrs [2]string // Samsa's first
+	raw   [2]*e2e.Raw
+}
+
+// oldTopics are what the questions are asked about, with their configs.
+var oldTopics = map[string]map[string]string{
+	"plain": nil, "other": nil, "small": {"max.message.bytes": "200"}, "compact": {"cleanup.policy": "compact"},
+	"stamped": {"message.timestamp.type": "LogAppendTime"}, "bounded": {"message.timestamp.before.max.ms": "3600000", "message.timestamp.after.max.ms": "3600000"},
+	"gzip": {"compression.type": "gzip"}, "lz4": {"compression.type": "lz4"}, "zstd": {"compression.type": "zstd"}, "uncompressed": {"compression.type": "uncompressed"},
+	"off": {"message.downconversion.enable": "false"}, "codecs": nil, "deep": nil, "mixed": nil,
+}
+
+// startPair starts both, with the same topics.
+func startPair(t *testing.T) (*pair, *e2e.Broker, *Kafka) {
+	t.Helper()
+	k := StartKafka(t, StartZooKeeper(t), t.TempDir(), nil)
+	b := e2e.Start(t, e2e.Options{})
+	p := &pair{t: t, addrs: [2]string{b.Addr, k.Addr}}
+	for i, addr := range p.addrs {
+		for _, topic := range sorted(oldTopics) {
+			e2e.CreateTopic(t, addr, topic, 1, oldTopics[topic])
+		}
+		p.raw[i] = e2e.Dial(t, addr)
+	}
+	return p, b, k
+}
+
+// ask asks one of them; a closed connection is an answer, too.
+func (p *pair) ask(i int, req kmsg.Request) kmsg.Response {
+	p.t.Helper()
+	resp, err := p.raw[i].Call(req)
+	if err != nil {
+		p.t.Logf("%T v%d: %v", req, req.GetVersion(), err)
+		p.raw[i] = e2e.Dial(p.t, p.addrs[i])
+		return nil
+	}
+	return resp
+}
+
+// produce sends records to both and compares what they say.
+func (p *pair) produce(name, topic string, version int16, records []byte) {
+	p.t.Helper()
+	var said [2]string
+	for i := range p.raw {
+		req := e2e.ProduceRequest(topic, 0, bytes.Clone(records))
+		if records == nil {
+			req.Topics[0].Partitions[0].Records = nil
+		}
+		req.Version = version
+		resp := p.ask(i, req)
+		if resp == nil {
+			said[i] = "closed"
+			continue
+		}
+		for _, t := range resp.(*kmsg.ProduceResponse).Topics {
+			for _, r := range t.Partitions {
+				said[i] += fmt.Sprintf("%s-%d code %d base %d stamped %v throttled %d", t.Topic, r.Partition, r.ErrorCode, r.BaseOffset, version >= 2 && r.LogAppendTime > 0, resp.(*kmsg.ProduceResponse).ThrottleMillis)
+			}
+		}
+	}
+	if said[0] != said[1] {
+		p.t.Errorf("Produce v%d %s to %s: %s, Kafka %s", version, name, topic, said[0], said[1])
+	}
+}
+
+// fetch reads one place of both.
+func (p *pair) fetch(topic string, version int16, offset int64, maxBytes int32) (got [2]kmsg.FetchResponseTopicPartition, ok bool) {
+	p.t.Helper()
+	for i := range p.raw {
+		req := e2e.FetchRequest(topic, 0, offset, maxBytes)
+		req.Version, req.MaxWaitMillis = version, 50
+		resp := p.ask(i, req)
+		if resp == nil {
+			p.t.Errorf("Fetch v%d of %s at %d: broker %d closed", version, topic, offset, i)
+			return got, false
+		}
+		got[i] = resp.(*kmsg.FetchResponse).Topics[0].Partitions[0]
+	}
+	return got, true
+}
+
+// oldSets are what a client could send in Produce v0 to v2, good and bad.
+func oldSets() map[string][]byte {
+	now := time.Now().UnixMilli()
+	one := oldMessage(1, 0, now, 0, []byte("k"), []byte("one"))
+	two := oldMessage(1, 1, now+1, 0, nil, []byte("two"))
+	zero := oldMessage(0, 0, 0, 0, []byte("k"), []byte("zero"))
+	null := oldMessage(0, 1, 0, 0, nil, nil)
+	past := oldMessage(1, 0, now-7200_000, 0, []byte("k"), []byte("past"))
+	flip := func(m []byte, at int) []byte { m = bytes.Clone(m); m[at] ^= 1; return m }
+	reseal := func(m []byte) []byte { binary.BigEndian.PutUint32(m[12:], crc32.ChecksumIEEE(m[16:])); return m }
+	long := bytes.Clone(one)
+	binary.BigEndian.PutUint32(long[26:], 1000)
+	reseal(long)
+	longValue := bytes.Clone(one)
+	binary.BigEndian.PutUint32(longValue[31:], 1000)
+	reseal(longValue)
+	stub := reseal(append(make([]byte, 8), 0, 0, 0, 14, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+	v2 := e2e.BatchAt(now, "v2 a", "v2 b")
+	control := flip(v2, 22)
+	control[22] = 0x20
+	binary.BigEndian.PutUint32(control[17:], crc32.Checksum(control[21:], crc32.MakeTable(crc32.Castagnoli)))
+	transactional := bytes.Clone(v2)
+	transactional[22] = 0x10
+	binary.BigEndian.PutUint32(transactional[17:], crc32.Checksum(transactional[21:], crc32.MakeTable(crc32.Castagnoli)))
+	trailing := append(bytes.Clone(one), 9, 9)
+	trailing[11] += 2
+	reseal(trailing)
+	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+	sets := map[string][]byte{
+		"null": nil, "empty": {}, "a piece": one[:20], "a piece without magic": one[:14], "half": one[:len(one)-1],
+		"one of magic 1": one, "two of magic 1": join(one, two), "one of magic 0": zero, "two of magic 0": join(zero, null),
+		"and a piece": join(one, two[:25]), "trailing bytes": trailing, "a batch": v2, "two batches": join(v2, v2), "control": control, "transactional": transactional,
+		"magic 0 then 1": join(zero, one), "magic 1 then 0": join(one, zero), "message then batch": join(one, v2), "batch then message": join(v2, one),
+		"bad CRC": flip(one, len(one)-1), "bad CRC of magic 0": flip(zero, len(zero)-1), "bad CRC of the second": join(one, flip(two, 14)), "bad CRC of a batch": flip(v2, len(v2)-1),
+		"magic 3": flip(flip(one, 16), 16)[:0], "length 13": join(one[:11], []byte{13}, one[12:]), "length -1": join(one[:8], []byte{255, 255, 255, 255}, one[12:]),
+		"key too long": long, "value too long": longValue, "shorter than magic 1": stub, "past": past, "future": oldMessage(1, 0, now+7200_000, 0, []byte("k"), nil),
+		"past then good": join(past, one), "past then unreadable": join(past, long), "no timestamp": oldMessage(1, 0, -1, 0, []byte("k"), []byte("v")),
+		"minus five": oldMessage(1, 0, -5, 0, []byte("k"), []byte("v")), "stamped": oldMessage(1, 0, now, 8, []byte("k"), []byte("v")), "stamped without time": oldMessage(1, 0, -1, 8, []byte("k"), []byte("v")),
+		"codec 5": oldMessage(1, 0, now, 5, nil, []byte("x")), "codec 7 of magic 0": oldMessage(0, 0, 0, 7, nil, []byte("x")),
+		"250 bytes": oldMessage(1, 0, now, 0, nil, make([]byte, 216)), "196 bytes of magic 0": oldMessage(0, 0, 0, 0, []byte("k"), make([]byte, 169)),
+		"many tiny ones": bytes.Repeat(oldMessage(0, 0, 0, 0, nil, nil), 40),
+	}
+	sets["magic 3"] = bytes.Clone(one)
+	sets["magic 3"][16] = 3
+	for codec := batch.CodecGzip; codec <= batch.CodecZstd; codec++ {
+		for magic := int8(0); magic <= 1; magic++ {
+			a, b := oldMessage(magic, 0, now, 0, []byte("k"), []byte("inside a")), oldMessage(magic, 1, now+5, 0, []byte("k2"), []byte("inside b"))
+			name := fmt.Sprintf(" %s of magic %d", codec, magic)
+			sets["wrapper"+name] = oldWrapper(magic, 1, now+5, codec, a, b)
+			sets["wrapper at 0"+name] = oldWrapper(magic, 0, now+5, codec, a, b)
+			sets["wrapper away"+name] = oldWrapper(magic, 77, now+5, codec, a, b)
+			sets["nothing inside"+name] = oldWrapper(magic, 0, now, codec)
+			sets["null wrapper"+name] = oldMessage(magic, 0, now, byte(codec), nil, nil)
+			sets["garbage inside"+name] = oldMessage(magic, 0, now, byte(codec), nil, []byte("what is this, and why does it not end sooner?"))
+			sets["empty value"+name] = oldMessage(magic, 0, now, byte(codec), nil, []byte{})
+			sets["nested"+name] = oldWrapper(magic, 0, now, codec, oldWrapper(magic, 0, now, codec, a))
+			sets["other magic inside"+name] = oldWrapper(magic, 1, now, codec, oldMessage(1-magic, 0, now, 0, []byte("k"), nil))
+			sets["bad CRC inside"+name] = oldWrapper(magic, 1, now, codec, a, flip(b, len(b)-1))
+			sets["cut inside"+name] = oldWrapper(magic, 1, now, codec, a, b[:20])
+			sets["offset below"+name] = oldWrapper(magic, 1, now, codec, oldMessage(magic, 5, now, 0, []byte("k"), nil))
+			sets["past inside"+name] = oldWrapper(magic, 1, now, codec, a, oldMessage(magic, 1, now-7200_000, 0, []byte("k"), nil))
+			sets["no key inside"+name] = oldWrapper(magic, 1, now, codec, a, oldMessage(magic, 1, now, 0, nil, []byte("v")))
+			sets["stamped wrapper"+name] = func() []byte { m := oldWrapper(magic, 1, now, codec, a, b); m[17] |= 8; return reseal(m) }()
+			sets["two wrappers"+name] = join(oldWrapper(magic, 0, now, codec, a), oldWrapper(magic, 0, now, codec, a))
+			sets["beside a wrapper"+name] = join(a, oldWrapper(magic, 0, now, codec, a))
+			sets["unreadable inside"+name] = oldWrapper(magic, 1, now, codec, func() []byte { m := bytes.Clone(a); m[len(m)-9] = 99; return reseal(m) }())
+		}
+	}
+	return sets
+}
+
+// Every message set, good and bad, in Produce v0 to v2 to every kind of topic:
+// Samsa answers as a real Kafka 3.9 does, and both then hold the same records
+// for every version of Fetch, from every offset, in the same bytes where no
+// codec has a say, control batches, zstd and small limits included.
+func TestOldFormatsAnswersAsKafka(t *testing.T) {
+	p, _, _ := startPair(t)
+	sets := oldSets()
+	for _, name := range sorted(sets) {
+		for version := int16(0); version <= 2; version++ {
+			for _, topic := range []string{"plain", "small", "compact", "stamped", "bounded", "gzip", "zstd", "uncompressed"} {
+				p.produce(name, topic, version, sets[name])
+			}
+		}
+	}
+	for version := int16(0); version <= 2; version++ {
+		p.produce("unknown topic", "no-such", version, sets["one of magic 1"])
+	}
+	p.fill()
+	for _, topic := range sorted(oldTopics) {
+		p.compareTopic(topic)
+	}
+}
+
+// fill writes batches of the newest format: what old consumers meet today.
+func (p *pair) fill() {
+	now := time.Now().UnixMilli()
+	for i := range 12 {
+		h := batch.PlainHeader()
+		h.Codec = batch.Codec(i % 4)
+		var b batch.Builder
+		b.Reset(h)
+		for n := range 1 + i%5 {
+			b.Append(now+int64(n), fmt.Appendf(nil, "key %d", n), []byte(strings.Repeat(fmt.Sprint("value ", i, n), 1+i*i)), batch.RecordHeader{Key: "h", Value: []byte("v")})
+		}
+		b.Append(now, nil, nil)
+		made, err := b.Finish()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.produce("batch", "codecs", 9, made)
+		if i%4 == 0 {
+			p.produce("batch", "other", 9, made)
+		}
+		if i == 5 {
+			p.produce("batch", "off", 9, made)
+		}
+	}
+	for i, codec := range []batch.Codec{batch.CodecNone, batch.CodecNone, batch.CodecZstd, batch.CodecNone} {
+		h := batch.PlainHeader()
+		h.Codec = codec
+		var b batch.Builder
+		b.Reset(h)
+		b.Append(now, nil, fmt.Appendf(nil, "around zstd %d", i))
+		made, _ := b.Finish()
+		p.produce("around zstd", "mixed", 9, made)
+	}
+	for i := range 40 { // more than Kafka converts at a time
+		p.produce("large", "deep", 9, e2e.BatchAt(now, strings.Repeat(fmt.Sprint("deep ", i), 1500), "small"))
+	}
+}
+
+// compareTopic reads all of a topic in every version, and some places of it
+// with every limit.
+func (p *pair) compareTopic(topic string) {
+	plain := strings.Contains("plain other small compact bounded uncompressed off codecs deep mixed", topic)
+	for version := int16(0); version <= 11; version++ {
+		var lists [2][]string
+		for i := range p.raw {
+			lists[i] = p.readThrough(i, topic, version)
+		}
+		a, b := lists[0], lists[1]
+		for i := range max(len(a), len(b)) {
+			if i >= len(a) || i >= len(b) || a[i] != b[i] {
+				p.t.Errorf("Fetch v%d of %s: record %d of %d is %.200q, Kafka's of %d %.200q", version, topic, i, len(a), nth(a, i), len(b), nth(b, i))
+				break
+			}
+		}
+	}
+	for version := int16(0); version <= 4; version++ {
+		for _, offset := range []int64{-1, 0, 1, 2, 3, 5, 7, 11, 20, 99999} {
+			for _, maxBytes := range []int32{0, 1, 50, 100, 1000, 1 << 20} {
+				got, ok := p.fetch(topic, version, offset, maxBytes)
+				where := fmt.Sprintf("Fetch v%d of %s at %d with %d bytes", version, topic, offset, maxBytes)
+				if !ok {
+					continue
+				}
+				if a, b := got[0], got[1]; a.ErrorCode != b.ErrorCode || a.HighWatermark != b.HighWatermark {
+					p.t.Errorf("%s: code %d high %d, Kafka %d %d", where, a.ErrorCode, a.HighWatermark, b.ErrorCode, b.HighWatermark)
+				} else if plain && firstCodec(b.RecordBatches) == batch.CodecNone && topic != "codecs" && !sameBytes(a.RecordBatches, b.RecordBatches) {
+					p.t.Errorf("%s: %d bytes, Kafka %d, or others:\n% x\n% x", where, len(a.RecordBatches), len(b.RecordBatches), head(a.RecordBatches), head(b.RecordBatches))
+				}
+			}
+		}
+	}
+}
+
+func nth(list []string, i int) string {
+	if i < len(list) {
+		return list[i]
+	}
+	return ""
+}
+
+func head(b []byte) []byte { return b[:min(len(b), 300)] }
+
+func firstCodec(b []byte) batch.Codec {
+	if _, magic, err := batch.Peek(b); err != nil || len(b) < batch.HeaderSize && magic == 2 {
+		return batch.CodecNone
+	} else if magic == 2 {
+		return batch.Batch(b).Codec()
+	}
+	return batch.Legacy(b).Codec()
+}
+
+// sameBytes compares answers but for append times and leader epochs, which are
+// each broker's own, and what a codec made differently.
+func sameBytes(a, b []byte) bool {
+	return bytes.Equal(normalised(a), normalised(b))
+}
+
+func normalised(b []byte) []byte {
+	b = bytes.Clone(b)
+	for rest := b; ; {
+		size, magic, err := batch.Peek(rest)
+		if err != nil || size > len(rest) {
+			return b
+		}
+		if magic == 2 {
+			batch.Batch(rest[:size]).SetLeaderEpoch(0)
+		}
+		rest = rest[size:]
+	}
+}
+
+// readThrough reads a topic from one broker as its consumers would: on from the
+// last record that came. Old answers end before the log's bytes do.
+func (p *pair) readThrough(i int, topic string, version int16) (list []string) {
+	next := int64(0)
+	for {
+		req := e2e.FetchRequest(topic, 0, next, 1<<20)
+		req.Version, req.MaxWaitMillis = version, 0
+		resp := p.ask(i, req)
+		if resp == nil {
+			return append(list, "closed")
+		}
+		part := resp.(*kmsg.FetchResponse).Topics[0].Partitions[0]
+		if part.ErrorCode != 0 {
+			return append(list, fmt.Sprint("code ", part.ErrorCode))
+		}
+		records, shape, err := deepRecords(part.RecordBatches)
+		if err != nil {
+			return append(list, err.Error())
+		}
+		before := next
+		for k, r := range records {
+			if r.offset >= next {
+				list, next = append(list, r.text+" "+shape[k]), r.offset+1
+			}
+		}
+		if next == before {
+			return append(list, fmt.Sprint("high ", part.HighWatermark))
+		}
+	}
+}
+
+type deepRecord struct {
+	offset int64
+	text   string
+}
+
+// deepRecords walks an answer and tells of each record what it is and in what
+// shape it came; append times are the broker's own.
+func deepRecords(b []byte) (records []deepRecord, shape []string, err error) {
+	for {
+		size, magic, err := batch.Peek(b)
+		if err != nil || size > len(b) {
+			return records, shape, nil
+		}
+		one := b[:size:size]
+		b = b[size:]
+		form, stamped := "", false
+		add := func(r *batch.Record) error {
+			if stamped {
+				r.Timestamp = min(r.Timestamp, 1)
+			}
+			records = append(records, deepRecord{r.Offset, fmt.Sprintf("%d@%d key %q %v value %q %v, %d headers", r.Offset, r.Timestamp, r.Key, r.KeyNull, r.Value, r.ValueNull, r.HeaderCount)})
+			shape = append(shape, form)
+			return nil
+		}
+		if magic == 2 {
+			v := batch.Batch(one)
+			stamped = v.LogAppendTime()
+			form = fmt.Sprintf("magic 2 %s attributes %x base %d count %d delta %d time %v", v.Codec(), v.Attributes(), v.BaseOffset(), v.Count(), v.LastOffsetDelta(), stamped || v.BaseTimestamp() == 0)
+			err = errors.Join(v.Verify(), batch.Walk(v, nil, add))
+		} else {
+			m := batch.Legacy(one)
+			stamped = m.LogAppendTime()
+			form = fmt.Sprintf("magic %d %s attributes %x at %d", magic, m.Codec(), m.Attributes(), m.Offset())
+			if m.Codec() == batch.CodecLZ4 {
+				at := 26 + 8*int(magic)
+				form += fmt.Sprintf(" frame % x", one[at:at+7])
+			}
+			if !stamped {
+				form += fmt.Sprint(" time ", m.Timestamp())
+			}
+			err = errors.Join(m.Verify(), batch.WalkLegacy(m, nil, add))
+		}
+		if err != nil {
+			return records, shape, err
+		}
+	}
+}
