@@ -40,6 +40,7 @@ func Fetch(d Deps) Handler {
 		f.maxBytes = 55 << 20
 	}
 	f.sessions.init(d.FetchSessions)
+	f.downs.most = keptBytes
 	return Handler{Key: frame.KeyFetch, Min: 0, Max: frame.MaxFetch, Raw: true, Serve: f.serve}
 }
 

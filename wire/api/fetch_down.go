@@ -38,6 +38,7 @@ const keptBytes = 16 << 20
 type downs struct {
 	gate    gate
 	kept    atomic.Int64
+	most    int64 // of kept
 	scratch scratches
 	buffers sync.Pool // *[]byte
 }
@@ -139,7 +140,7 @@ func (d *downPart) begin(shared *downs, spans []engine.Span, magic int8, from in
 // keep puts converted bytes away for the next piece, or notes where to begin
 // again when too much is kept already.
 func (d *downPart) keep(out []byte, skip, span int, pos int64, one bool) {
-	if n := int64(len(out) - skip); d.shared.kept.Add(n) > keptBytes {
+	if n := int64(len(out) - skip); d.shared.kept.Add(n) > d.shared.most {
 		d.shared.kept.Add(-n)
 		d.span, d.pos, d.skip, d.one = span, pos, skip, one
 		return
