@@ -16,7 +16,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-broker/samsa/cmd/samsa/e2e"
-	"github.com/samsa-broker/samsa/engine/batch"
 )
 
 // oldJava runs peers/java-old/Client.java with the client of a peer.
@@ -141,7 +140,7 @@ func oldDirectory(t *testing.T, k *Kafka) {
 		for key := range 8 {
 			inside = append(inside, oldMessage(1, int64(key), 1_600_000_000_000+int64(round), 0, fmt.Appendf(nil, "key-%d", key), fmt.Appendf(nil, "round %d %s", round, strings.Repeat("y", 20))))
 		}
-		req := e2e.ProduceRequest("compacted", 0, oldWrapper(1, 7, 1_600_000_000_000+int64(round), batch.CodecGzip, inside...))
+		req := e2e.ProduceRequest("compacted", 0, oldWrapper(1, 7, 1_600_000_000_000+int64(round), 1, inside...))
 		req.Version = 2
 		if resp, err := raw.Call(req); err != nil || resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode != 0 {
 			t.Fatalf("%+v, %v", resp, err)
