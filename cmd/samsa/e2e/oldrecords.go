@@ -20,6 +20,10 @@ var (
 	OldFetches = []int16{1, 2, 4, 11}
 )
 
+// OldIndexBytes is log.index.size.max.bytes there: a broker that is killed leaves
+// its active indexes preallocated.
+const OldIndexBytes = "4096"
+
 // ReadThrough reads partition 0 of a topic in one version of Fetch as its
 // consumers would, on from the last record that came: old answers end before
 // the log's bytes do. It gives a line for each record, with the shape of the

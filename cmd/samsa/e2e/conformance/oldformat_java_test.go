@@ -5,7 +5,6 @@
 package conformance
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -94,7 +93,7 @@ func TestOldDirectoriesOpenHere(t *testing.T) {
 			t.Run(name+"-"+how, func(t *testing.T) {
 				dir := t.TempDir()
 				k := startKafka(t, "kafka-2.8", StartZooKeeper(t), dir, map[string]string{"log.message.format.version": format,
-					"inter.broker.protocol.version": "2.8", "log.segment.bytes": "4096", "log.index.interval.bytes": "200", "log.cleaner.backoff.ms": "200"})
+					"inter.broker.protocol.version": "2.8", "log.segment.bytes": "4096", "log.index.interval.bytes": "200", "log.cleaner.backoff.ms": "200", "log.index.size.max.bytes": e2e.OldIndexBytes})
 				oldDirectory(t, k)
 				want := oldRecords(t, k.Addr)
 				if how == "clean" {
@@ -105,7 +104,7 @@ func TestOldDirectoriesOpenHere(t *testing.T) {
 				if keep := os.Getenv("SAMSA_WRITE_FIXTURES"); keep != "" {
 					keepDirectory(t, dir, filepath.Join(keep, name+"-"+how), want)
 				}
-				b := e2e.Start(t, e2e.Options{Dir: dir})
+				b := e2e.Start(t, e2e.Options{Dir: dir, Props: map[string]string{"log.index.size.max.bytes": e2e.OldIndexBytes}})
 				got := oldRecords(t, b.Addr)
 				for topic, lists := range want {
 					for i := range lists {
@@ -181,10 +180,6 @@ func keepDirectory(t *testing.T, dir, to string, want map[string][][]string) {
 			data, err := os.ReadFile(name)
 			if err != nil {
 				t.Fatal(err)
-			}
-			if entry := map[string]int{".index": 8, ".timeindex": 12}[filepath.Ext(name)]; entry > 0 { // Kafka preallocates those of the active segment
-				n := len(bytes.TrimRight(data, "\x00"))
-				data = data[:(n+entry-1)/entry*entry]
 			}
 			if err := os.MkdirAll(filepath.Dir(filepath.Join(to, "logs", rel)), 0o755); err != nil {
 				t.Fatal(err)
