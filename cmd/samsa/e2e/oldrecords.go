@@ -213,6 +213,9 @@ func deepMessage(records []deepRecord, b []byte) ([]deepRecord, error) {
 
 // Pack compresses with the codec of that number in Kafka's attributes.
 func Pack(codec int8, src []byte) []byte {
+	if codec == 0 {
+		return src
+	}
 	codecs := []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()}
 	c, err := kgo.DefaultCompressor(codecs[codec])
 	if err != nil {
