@@ -53,6 +53,45 @@ func (v *View) offsetForTime(ts int64) (Offset, int64, Epoch, error) {
 	return -1, -1, -1, nil
 }
 
+// Boundaries lists where segments begin, newest first, and before them the log
+// end, as it stands now, if the last segment holds anything: all of them with
+// ts = -1, the oldest with -2, otherwise those whose file was last written at
+// ts (ms) or before, with now as the time of the end. It is the answer that
+// ListOffsets had before there were timestamps in records.
+func (v *View) Boundaries(ts, now int64) ([]Offset, error) {
+	for {
+		all, err := v.boundaries(ts, now)
+		newest := v.shelf.view.Load()
+		if err == nil || newest == v {
+			return all, err
+		}
+		v = newest
+	}
+}
+
+func (v *View) boundaries(ts, now int64) ([]Offset, error) {
+	var all []Offset
+	start := v.Start()
+	if n := len(v.segs); n > 0 && v.segs[n-1].Size() > 0 && (ts == -1 || ts >= now) {
+		all = append(all, v.End())
+	}
+	for i := len(v.segs) - 1; i >= 0; i-- {
+		if ts >= 0 && len(all) == 0 {
+			modified, err := v.segs[i].LastModified()
+			if err != nil {
+				return nil, err
+			}
+			if modified > ts {
+				continue
+			}
+		}
+		if ts != -2 || i == 0 {
+			all = append(all, max(Offset(v.segs[i].Base()), start))
+		}
+	}
+	return all, nil
+}
+
 // MaxTimestamp finds the record with the largest timestamp, the first of them
 // if there are several; -1 for all when no record has one.
 func (v *View) MaxTimestamp() (at Offset, timestamp int64, epoch Epoch, err error) {

@@ -261,7 +261,7 @@ func TestNoTime(t *testing.T) {
 	}
 	del := kmsg.NewPtrDeleteTopicsRequest()
 	del.TopicNames, del.TimeoutMillis = []string{"a"}, -1
-	if r := ask(t, DeleteTopics(s), 3, del).(*kmsg.DeleteTopicsResponse); r.Topics[0].ErrorCode != int16(frame.RequestTimedOut) || len(s.topics) != 0 {
+	if r := ask(t, DeleteTopics(s, s), 3, del).(*kmsg.DeleteTopicsResponse); r.Topics[0].ErrorCode != int16(frame.RequestTimedOut) || len(s.topics) != 0 {
 		t.Errorf("deleted: %+v", r)
 	}
 }
@@ -279,20 +279,20 @@ func TestDeleteTopics(t *testing.T) {
 			req.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: str("a")}, {Topic: str("nope")}, {TopicID: id}, {TopicID: meta.NewTopicID()}}
 			want = []frame.ErrorCode{0, frame.UnknownTopicOrPartition, 0, frame.UnknownTopicID}
 		}
-		resp := ask(t, DeleteTopics(s), version, req).(*kmsg.DeleteTopicsResponse)
+		resp := ask(t, DeleteTopics(s, s), version, req).(*kmsg.DeleteTopicsResponse)
 		for i, r := range resp.Topics {
 			if r.ErrorCode != int16(want[i]) {
 				t.Errorf("v%d topic %d: code %d, want %d", version, i, r.ErrorCode, want[i])
 			}
 		}
-		if version >= 6 && (text(resp.Topics[2].Topic) != "b" || resp.Topics[3].Topic != nil || resp.Topics[0].TopicID == [16]byte{}) {
+		if version >= 6 && (text(resp.Topics[2].Topic) != "b" || resp.Topics[3].Topic != nil || resp.Topics[0].TopicID != [16]byte{} || resp.Topics[0].ErrorMessage != nil) {
 			t.Errorf("v%d: %+v", version, resp.Topics)
 		}
 		if s.topics["a"] != nil || s.topics["c"] == nil {
 			t.Errorf("v%d: left %v", version, s.topics)
 		}
 		s.fail = meta.ErrDeletionDisabled
-		resp = ask(t, DeleteTopics(s), version, req).(*kmsg.DeleteTopicsResponse)
+		resp = ask(t, DeleteTopics(s, s), version, req).(*kmsg.DeleteTopicsResponse)
 		wantCode := frame.TopicDeletionDisabled
 		if version < 3 {
 			wantCode = frame.InvalidRequest
@@ -304,7 +304,7 @@ func TestDeleteTopics(t *testing.T) {
 	s := newShelf("a")
 	req := kmsg.NewPtrDeleteTopicsRequest()
 	req.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: str("a"), TopicID: s.topics["a"].ID}}
-	if r := ask(t, DeleteTopics(s), 6, req).(*kmsg.DeleteTopicsResponse); r.Topics[0].ErrorCode != int16(frame.InvalidRequest) || len(s.topics) != 1 {
+	if r := ask(t, DeleteTopics(s, s), 6, req).(*kmsg.DeleteTopicsResponse); r.Topics[0].ErrorCode != int16(frame.InvalidRequest) || len(s.topics) != 1 {
 		t.Errorf("both name and id: %+v", r)
 	}
 }
@@ -366,7 +366,7 @@ func TestDescribeConfigs(t *testing.T) {
 			t.Errorf("v%d: got %q", version, got)
 		}
 		c := resp.Resources[1].Configs[0]
-		if version == 0 && (c.IsDefault || !resp.Resources[2].Configs[1].IsDefault) {
+		if version == 0 && (c.IsDefault || resp.Resources[2].Configs[1].IsDefault) { // Kafka never says so
 			t.Errorf("v%d: is default", version)
 		}
 		if version >= 1 && (c.Source != kmsg.ConfigSourceDynamicTopicConfig || len(c.ConfigSynonyms) != 2 || c.ConfigSynonyms[1].Name != "log.number") {
@@ -449,12 +449,14 @@ func TestIncrementalAlterConfigs(t *testing.T) {
 		{2, "a", []op{{Name: "list", Op: sub, Value: str("x,q")}}, 0, "map[list:y number:1]"},
 		{2, "a", []op{{Name: "list2", Op: app, Value: str("compact")}}, 0, "map[list:x,y list2:delete,compact number:1]"},
 		{2, "a", []op{{Name: "number", Op: app, Value: str("3")}}, frame.InvalidConfig, "map[list:x,y number:1]"},
-		{2, "a", []op{{Name: "nope", Op: sub, Value: str("3")}}, frame.InvalidConfig, "map[list:x,y number:1]"},
+		{2, "a", []op{{Name: "nope", Op: sub, Value: str("3")}}, frame.UnknownServerError, "map[list:x,y number:1]"},
 		{2, "a", []op{{Name: "number", Op: set}}, frame.InvalidRequest, "map[list:x,y number:1]"},
 		{2, "a", []op{{Name: "number", Op: del}, {Name: "number", Op: del}}, frame.InvalidRequest, "map[list:x,y number:1]"},
-		{2, "a", []op{{Name: "number", Op: 9, Value: str("1")}}, frame.InvalidRequest, "map[list:x,y number:1]"},
+		{2, "a", []op{{Name: "number", Op: 9, Value: str("1")}}, frame.UnknownServerError, "map[list:x,y number:1]"},
 		{2, "a", []op{{Name: "samsa.adopted", Op: del}}, 0, "map[list:x,y number:1]"},
 		{2, "a", []op{{Name: "samsa.adopted", Op: set, Value: str("maybe")}}, frame.InvalidConfig, "map[list:x,y number:1]"},
+		{2, "nope", []op{{Name: "nope", Op: app, Value: str("1")}}, frame.UnknownServerError, "map[list:x,y number:1]"},
+		{2, "", nil, frame.InvalidRequest, "map[list:x,y number:1]"},
 		{2, "nope", nil, frame.UnknownTopicOrPartition, "map[list:x,y number:1]"},
 		{4, "1", []op{{Name: "dynamic", Op: del}}, 0, "map[list:x,y number:1]"},
 		{4, "", []op{{Name: "dynamic", Op: set, Value: str("1")}}, frame.InvalidRequest, "map[list:x,y number:1]"},

@@ -4,6 +4,7 @@ package api
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -62,12 +63,20 @@ type resource struct {
 	name string
 }
 
-var errResourceTwice = Fail(frame.InvalidRequest, "Each resource must appear at most once.")
+// What is wrong with a request for a resource, whatever it is.
+var (
+	errResourceTwice = Fail(frame.InvalidRequest, "Each resource must appear at most once.")
+	errKeysTwice     = Fail(frame.InvalidRequest, "Error due to duplicate config keys")
+	errAllTopics     = Fail(frame.InvalidRequest, "Default topic resources are not allowed.")
+)
 
 func replaceConfig(r *kmsg.AlterConfigsRequestResource, validateOnly bool, broker meta.BrokerID, topics configAlterer, settings settings) error {
 	set := make(map[string]string, len(r.Configs))
-	var null, keys []string
+	var null, twice, keys []string
 	for _, c := range r.Configs {
+		if slices.Contains(keys, c.Name) {
+			twice = append(twice, c.Name)
+		}
 		keys = append(keys, c.Name)
 		if c.Value == nil {
 			null = append(null, c.Name)
@@ -75,11 +84,17 @@ func replaceConfig(r *kmsg.AlterConfigsRequestResource, validateOnly bool, broke
 		}
 		set[c.Name] = *c.Value
 	}
+	if twice != nil {
+		return errKeysTwice
+	}
 	if null != nil {
 		return Fail(frame.InvalidRequest, "Null value not supported for: "+strings.Join(null, ","))
 	}
 	switch r.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
+		if r.ResourceName == "" {
+			return errAllTopics
+		}
 		if err := checkAdopted(set); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -48,7 +49,7 @@ const adoptedKey = "samsa.adopted"
 
 // DescribeConfigs tells the settings of topics and of this broker.
 //
-//	v1  source and synonyms of each value, instead of "is default"
+//	v1  source and synonyms of each value, instead of "is default", which Kafka never sets
 //	v2  as v1      v3  types and documentation      v4  flexible
 //
 // Loggers are known to Kafka as a resource; this broker has none to show.
@@ -61,7 +62,9 @@ func DescribeConfigs(broker meta.BrokerID, image clusterView, settings settings)
 			found, err := describe(r, broker, image, settings)
 			out := kmsg.NewDescribeConfigsResponseResource()
 			out.ResourceType, out.ResourceName = r.ResourceType, r.ResourceName
-			out.ErrorCode, out.ErrorMessage = verdict(err)
+			if out.ErrorCode, out.ErrorMessage = verdict(err); err == nil || errors.Is(err, meta.ErrUnknownTopic) {
+				out.ErrorMessage = new(string) // Kafka has nothing to say then, and says that
+			}
 			wanted := map[string]bool{}
 			for _, name := range r.ConfigNames {
 				wanted[name] = true
@@ -134,7 +137,7 @@ func adoptedSetting() Setting {
 func settingEntry(s Setting, synonyms, doc bool) kmsg.DescribeConfigsResponseResourceConfig {
 	out := kmsg.NewDescribeConfigsResponseResourceConfig()
 	out.Name, out.Value, out.ReadOnly, out.IsSensitive = s.Name, s.Value, s.ReadOnly, s.Sensitive
-	out.Source, out.IsDefault, out.ConfigType = s.Source, s.Source == kmsg.ConfigSourceDefaultConfig, s.Type
+	out.Source, out.ConfigType = s.Source, s.Type // v0's "is default" is never set, as in Kafka
 	if doc {
 		out.Documentation = &s.Doc
 	}

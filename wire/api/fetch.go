@@ -123,6 +123,7 @@ func (f *fetcher) serve(c *Call) {
 		c.Close(err)
 		return
 	}
+	s.req.Once()
 	if refusal := s.refusal(); refusal != nil {
 		s.layRequest()
 		for i := range s.read.Parts {
@@ -133,6 +134,10 @@ func (f *fetcher) serve(c *Call) {
 	}
 	if code := s.enter(); code != frame.None {
 		s.replyCode(code)
+		return
+	}
+	if s.oddIsolation() {
+		s.replyFault(frame.UnknownServerError)
 		return
 	}
 	s.read.MaxBytes = max(0, min(int(s.req.MaxBytes), f.maxBytes))

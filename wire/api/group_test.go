@@ -234,9 +234,9 @@ func groupOffsets(t *testing.T, w *groupWorld, v int16, member string) {
 			codes += fmt.Sprintf("%s-%d:%d ", t.Topic, p.Partition, p.ErrorCode)
 		}
 	}
-	want := "nowhere-0:3 t-0:0 t-9:3 t-1:0 "
+	want := "nowhere-0:3 t-9:3 t-0:0 t-1:0 " // as in Kafka: first what is not there
 	if v == 0 { // it says nothing of who commits, and the group has members
-		want = "nowhere-0:3 t-0:25 t-9:3 t-1:25 "
+		want = "nowhere-0:3 t-9:3 t-0:25 t-1:25 "
 	}
 	if codes != want {
 		t.Fatalf("commit: %s, want %s", codes, want)

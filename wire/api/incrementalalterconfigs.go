@@ -49,6 +49,14 @@ func changeConfig(r *kmsg.IncrementalAlterConfigsRequestResource, validateOnly b
 	}
 	switch r.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
+		if r.ResourceName == "" {
+			return errAllTopics
+		}
+		for _, op := range r.Configs { // what no topic would take comes before whether there is one
+			if err := applyOp(map[string]string{}, op, settings); err != nil {
+				return err
+			}
+		}
 		return topics.AlterTopicConfig(r.ResourceName, func(set map[string]string) (map[string]string, error) {
 			for _, op := range r.Configs {
 				if err := applyOp(set, op, settings); err != nil {
@@ -89,7 +97,7 @@ func checkOps(ops []kmsg.IncrementalAlterConfigsRequestResourceConfig) error {
 		}
 	}
 	if twice != nil {
-		return Fail(frame.InvalidRequest, "Error due to duplicate config keys: "+strings.Join(twice, ","))
+		return errKeysTwice
 	}
 	if null != nil {
 		return Fail(frame.InvalidRequest, "Null value not supported for: "+strings.Join(null, ","))
@@ -109,11 +117,11 @@ func applyOp(set map[string]string, op kmsg.IncrementalAlterConfigsRequestResour
 		return nil
 	case kmsg.IncrementalAlterConfigOpAppend, kmsg.IncrementalAlterConfigOpSubtract:
 	default:
-		return Fail(frame.InvalidRequest, fmt.Sprintf("Unknown operation %d on config key: %s", op.Op, op.Name))
+		return Fail(frame.UnknownServerError, fmt.Sprintf("Unknown operation %d on config key: %s", op.Op, op.Name)) // Kafka fails on it
 	}
 	value, isList, known := rules.TopicList(op.Name)
 	if !known {
-		return fmt.Errorf("%w: unknown topic config name: %s", meta.ErrInvalidConfig, op.Name)
+		return Fail(frame.UnknownServerError, "Unknown topic config name: "+op.Name) // Kafka fails on it
 	}
 	if !isList {
 		return fmt.Errorf("%w: config value append and subtract are only allowed for lists, not for config key: %s", meta.ErrInvalidConfig, op.Name)

@@ -93,15 +93,23 @@ func (p *producer) serve(c *Call) {
 		c.Close(err)
 		return
 	}
+	fault := s.fault()
+	if fault == nil {
+		s.req.Once()
+	}
 	s.prepare()
-	if err := s.refusal(); err != nil {
-		for i := range s.app.Parts {
-			s.app.Parts[i].Err = err
-		}
-		s.reply()
+	if fault == nil {
+		fault = s.refusal()
+	}
+	if fault != nil {
+		s.refuseAll(fault)
 		return
 	}
 	s.locate()
+	if s.failsWhole() {
+		s.refuseAll(errNullRecords)
+		return
+	}
 	if s.heavy {
 		c.Go(&s.check)
 		return
@@ -132,10 +140,6 @@ func (s *produceCall) refusal() error {
 	switch {
 	case s.c.Version < 3:
 		return errOldProduce
-	case s.req.Acks < -1 || s.req.Acks > 1:
-		return errAcks
-	case s.req.TransactionalID != nil:
-		return errTransactional
 	}
 	return nil
 }
@@ -171,6 +175,9 @@ func (s *produceCall) locate() {
 				part.Partition = p
 				part.Err = s.judge(part, in.Records)
 			}
+			if !s.validAcks() && !comesBeforeAcks(part.Err) {
+				part.Err = errAcks
+			}
 			if part.Err != nil {
 				part.Partition = nil
 			}
@@ -196,8 +203,8 @@ func (s *produceCall) judge(part *replica.AppendPart, records []byte) error {
 	}
 	config := s.p.config(part.Partition)
 	switch {
-	case len(rest) > 0:
-		return errNoBatch
+	case len(rest) > 0 && secondBatch(rest) != nil:
+		return secondBatch(rest)
 	case b.Codec() == batch.CodecZstd && s.c.Version < 7:
 		return errZstd
 	case b.IsTransactional():

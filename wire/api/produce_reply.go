@@ -75,13 +75,12 @@ func (s *produceCall) startOf(part int, code frame.ErrorCode, err error) int64 {
 func explain(r *frame.ProduceResult, err error) {
 	r.Code = Code(err)
 	r.Base, r.AppendTimeMs, r.LogStart = -1, -1, -1
-	switch r.Code {
-	case frame.UnknownTopicOrPartition, frame.NotLeaderOrFollower, frame.RequestTimedOut, frame.NotEnoughReplicas:
-		return // the code says it all
-	}
-	r.Message = err.Error()
 	var records *batch.RecordsError
-	if errors.As(err, &records) {
+	if errors.Is(err, errBrokenHeader) {
+		r.Message = err.Error()
+	}
+	if errors.As(err, &records) { // otherwise Kafka has words for what is wrong with records only
+		r.Message = err.Error()
 		for _, e := range records.Records {
 			r.RecordErrors = append(r.RecordErrors, frame.RecordError{Index: e.Index, Message: e.Reason})
 		}

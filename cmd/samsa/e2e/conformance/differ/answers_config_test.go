@@ -2,7 +2,7 @@
 
 //go:build conformance
 
-package conformance
+package differ
 
 import (
 	"fmt"

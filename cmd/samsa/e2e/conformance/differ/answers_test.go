@@ -2,7 +2,7 @@
 
 //go:build conformance
 
-package conformance
+package differ
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-broker/samsa/cmd/samsa/e2e"
+	"github.com/samsa-broker/samsa/cmd/samsa/e2e/conformance"
 )
 
 // Both brokers are asked the same questions, good ones and bad ones, in every
@@ -20,7 +21,7 @@ import (
 // field; ids, times and words apart.
 func TestEveryVersionAnswersLikeKafka(t *testing.T) {
 	props := map[string]string{"auto.create.topics.enable": "true", "num.partitions": "2", "group.initial.rebalance.delay.ms": "100", "log.segment.delete.delay.ms": "1000", "fetch.max.bytes": "57671680"}
-	kafka := StartKafka(t, StartZooKeeper(t), t.TempDir(), props)
+	kafka := conformance.StartKafka(t, conformance.StartZooKeeper(t), t.TempDir(), props)
 	samsa := e2e.Start(t, e2e.Options{Props: props})
 	ours, theirs := newSide(t, samsa.Addr), newSide(t, kafka.Addr)
 	theirs.serves = ours.serves
@@ -84,34 +85,8 @@ func (s *side) settle() {
 func acceptedDifferences() []accepted {
 	a := func(where, reason string) accepted { return accepted{where: regexp.MustCompile(where), reason: reason} }
 	return []accepted{
-		a(`^CreatePartitions empty name `, "Kafka fails on it with UNKNOWN_SERVER_ERROR"),
-		a(`^Metadata (by id|by unknown id|null and no id) v1[01] `, "Kafka leaves the rest of the answer empty, brokers too"),
-		a(`^Metadata null and no id v12 `, "Kafka fails on it with UNKNOWN_SERVER_ERROR"),
-		a(`^Produce .*ErrorMessage: some, Kafka null`, "Kafka has a message for few errors, we say what is wrong"),
-		a(`^Produce acks two, unknown .*ErrorCode: 21, Kafka 3`, "both are true"),
-		a(`^Produce and some more `, "Kafka ignores bytes behind a batch"),
-		a(`^Produce transactional id `, "transactions are not served yet"),
-		a(`^Produce (no partitions) `, "Kafka forgets topics without partitions"),
-		a(`^Produce two partitions .*BaseOffset`, "of the batches of the two questions above, which Kafka took"),
-		a(`^(Fetch both partitions|Fetch and an unknown|DeleteRecords all) .*(HighWatermark|LastStableOffset|RecordBatches|LowWatermark)`, "of these batches, too"),
-		a(`^Produce sequence .*(LogAppendTime: -1, Kafka some|LogStartOffset: -1, Kafka 0)`, "Kafka tells the time of a duplicate, and where a log starts that did not take a batch"),
-		a(`^Fetch bad isolation `, "Kafka fails on it with UNKNOWN_SERVER_ERROR; all but 1 is read_uncommitted here"),
-		a(`^(Fetch|OffsetCommit|OffsetFetch) twice `, "Kafka gathers partitions in a map, we answer each time it is named"),
-		a(`^OffsetCommit no partitions `, "Kafka forgets topics without partitions"),
-		a(`^ListOffsets .* v0 .*OldStyleOffsets`, "version 0 lists where segments begin; we give the one offset that was asked for"),
-		a(`^ListGroups .*(length: 3, Kafka 4|strange)`, "Kafka keeps an empty group after a Join it refused"),
-		a(`^DescribeConfigs .* v0 .*IsDefault: true, Kafka false`, "Kafka leaves the field unset"),
 		a(`^DescribeConfigs broker .*ReadOnly: true, Kafka false`, "no setting of the broker changes while it runs"),
-		a(`^DescribeConfigs .*ErrorMessage: (null|some), Kafka $`, "Kafka sends an empty text"),
-		a(`^AlterConfigs empty topic `, "no topic has that name: unknown is as true as invalid"),
-		a(`^IncrementalAlterConfigs (append to an odd key|odd op) `, "Kafka fails on it with UNKNOWN_SERVER_ERROR"),
 		a(`^IncrementalAlterConfigs odd logger `, "there are no loggers here"),
-		a(`^DescribeLogDirs some .*Size: `, "of the batches that only Kafka took"),
-		a(`^DeleteTopics .*ErrorMessage: some, Kafka null`, "we say what is wrong"),
-		a(`^DeleteTopics .*TopicID: .*, Kafka none`, "Kafka does not tell the id of a topic deleted by name"),
-		a(`^DeleteTopics by no id `, "no topic has that id: Kafka hides it as if it might not be seen"),
-		a(`^DeleteTopics name and its id `, "Kafka deletes it once and says so twice"),
-		a(`^FindCoordinator odd kind v[456] .*ErrorMessage`, "the code says it"),
 	}
 }
 
