@@ -235,7 +235,7 @@ func groupOffsets(t *testing.T, w *groupWorld, v int16, member string) {
 		}
 	}
 	want := "nowhere-0:3 t-9:3 t-0:0 t-1:0 " // as in Kafka: first what is not there
-	if v == 0 { // it says nothing of who commits, and the group has members
+	if v == 0 {                              // it says nothing of who commits, and the group has members
 		want = "nowhere-0:3 t-9:3 t-0:25 t-1:25 "
 	}
 	if codes != want {
