@@ -6,6 +6,7 @@ package differ
 
 import (
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -99,7 +100,9 @@ func offsetFetches() []exchange {
 			return req
 		},
 	})...)
-	return out
+	return append(out, exchange{name: "OffsetFetch no groups", from: 8, to: 8, patience: 3 * time.Second, ask: func(*side, int16) kmsg.Request {
+		return kmsg.NewPtrOffsetFetchRequest()
+	}})
 }
 
 // memberQuestions are what strangers ask of groups.
@@ -157,9 +160,12 @@ func memberQuestions() []exchange {
 func joinRequest(group string) *kmsg.JoinGroupRequest {
 	req := kmsg.NewPtrJoinGroupRequest()
 	req.Group, req.SessionTimeoutMillis, req.RebalanceTimeoutMillis, req.ProtocolType = group, 20_000, 20_000, "consumer"
+	subscription := kmsg.NewConsumerMemberMetadata() // Kafka never ends a rebalance of consumers whose metadata it cannot read
+	subscription.Topics = []string{"one"}
+	metadata := subscription.AppendTo(nil)
 	for _, name := range []string{"range", "sticky"} {
 		p := kmsg.NewJoinGroupRequestProtocol()
-		p.Name, p.Metadata = name, []byte("metadata")
+		p.Name, p.Metadata = name, metadata
 		req.Protocols = append(req.Protocols, p)
 	}
 	return req

@@ -185,8 +185,8 @@ func offsetQuestions() []exchange {
 	out := every("ListOffsets", 0, 9, asks{
 		"latest": list("one", 0, -1, nil), "earliest": list("one", 0, -2, nil), "max": list("one", 0, -3, nil),
 		"local": list("one", 0, -4, nil), "tiered": list("one", 0, -5, nil), "minus six": list("one", 0, -6, nil), "minus ninety": list("one", 0, -90, nil),
-		"zero": list("one", 0, 0, nil), "far": list("one", 0, 1<<60, nil), "empty": list("made-v3", 0, 0, nil), "empty max": list("made-v3", 0, -3, nil),
-		"empty latest": list("made-v3", 0, -1, nil), "unknown topic": list("no-such", 0, -1, nil), "unknown partition": list("one", 99, -1, nil),
+		"zero": list("one", 0, 0, nil), "far": list("one", 0, 1<<60, nil), "empty": list("empty", 0, 0, nil), "empty max": list("empty", 0, -3, nil),
+		"empty latest": list("empty", 0, -1, nil), "unknown topic": list("no-such", 0, -1, nil), "unknown partition": list("one", 99, -1, nil),
 		"committed": list("one", 0, -1, func(r L) { r.IsolationLevel = 1 }),
 		"epoch":     list("one", 0, -1, func(r L) { r.Topics[0].Partitions[0].CurrentLeaderEpoch = 50 }),
 		"twice":     list("one", 0, -1, func(r L) { r.Topics[0].Partitions = append(r.Topics[0].Partitions, r.Topics[0].Partitions[0]) }),
@@ -207,7 +207,7 @@ func offsetQuestions() []exchange {
 	}
 	out = append(out, every("OffsetForLeaderEpoch", 0, 4, asks{
 		"zero": epoch("one", 0, 0, -1), "newer": epoch("one", 0, 5, -1), "none": epoch("one", 0, -1, -1), "current": epoch("one", 0, 0, 0),
-		"wrong current": epoch("one", 0, 0, 50), "unknown topic": epoch("no-such", 0, 0, -1), "unknown partition": epoch("one", 99, 0, -1), "empty log": epoch("made-v3", 0, 0, -1),
+		"wrong current": epoch("one", 0, 0, 50), "unknown topic": epoch("no-such", 0, 0, -1), "unknown partition": epoch("one", 99, 0, -1), "empty log": epoch("empty", 0, 0, -1),
 	})...)
 	trim := func(topic string, partition int32, to int64) func(*side, int16) kmsg.Request {
 		return func(*side, int16) kmsg.Request {

@@ -5,6 +5,7 @@
 package differ
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -23,63 +24,143 @@ import (
 )
 
 // exchange is one question that both brokers are asked, in every version from
-// from to to.
+// from to to that Samsa serves.
 type exchange struct {
 	name     string
 	from, to int16
-	ask      func(s *side, v int16) kmsg.Request
-	then     func(s *side, resp kmsg.Response) // notes what later questions need; may be nil
+	ask      func(s *side, v int16) kmsg.Request // nil, or what it gives: nothing is asked
+	then     func(s *side, resp kmsg.Response)   // notes what later questions need; may be nil
+	until    func(resp kmsg.Response) bool       // it is asked again until it gives true; may be nil
+	tamper   func(frame []byte) []byte           // changes the request's bytes; may be nil
+	on       string                              // the connection, when it is not the usual one
+	patience time.Duration                       // with which an answer is waited for; 0: long
+	later    bool                                // the answer is taken by a later exchange on the same connection
+	take     bool                                // takes the answer of the exchange before it that said later
 }
 
 // side is one of the two brokers, and what it called things.
 type side struct {
-	t      testing.TB
-	addr   string
-	raw    *e2e.Raw
-	ids    map[string][16]byte // of topics
-	serves map[int16]bool      // the API keys compared
+	t        testing.TB
+	addr     string
+	conns    map[string]*e2e.Raw
+	waiting  map[string]kmsg.Request // sent with later
+	ids      map[string][16]byte     // of topics
+	names    map[string]string       // of members: the name of each id
+	members  map[string]string       // the id of each name
+	session  map[string]int32        // of fetch sessions
+	serves   map[int16][2]int16      // the API keys compared, and their versions
+	asked    map[[2]int16]*tally
+	recorder *recorder // nil: nothing is recorded
+	name     string    // of the exchange under way
 }
 
-// answer asks and gives the normalised answer as lines.
+// tally counts the answers of one version of an API: those without an error,
+// and those with one.
+type tally struct{ good, bad int }
+
+// conn is the connection of that name.
+func (s *side) conn(name string) *e2e.Raw {
+	if s.conns[name] == nil {
+		s.conns[name] = e2e.Dial(s.t, s.addr)
+	}
+	return s.conns[name]
+}
+
+// answer asks and gives the normalised answer as lines; nil when nothing was asked.
 func (s *side) answer(x *exchange, v int16) []string {
-	req := x.ask(s, v)
-	req.SetVersion(v)
-	resp, err := s.call(req)
-	switch {
-	case errors.Is(err, errNoAnswer):
-		s.raw = e2e.Dial(s.t, s.addr)
-		return []string{"no answer"}
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
-		s.raw = e2e.Dial(s.t, s.addr)
-		return []string{"closed"}
-	case err != nil:
-		s.raw = e2e.Dial(s.t, s.addr)
+	var req kmsg.Request
+	if x.take {
+		req = s.waiting[x.on]
+	} else if x.ask != nil {
+		req = x.ask(s, v)
+	}
+	if req == nil {
+		return nil
+	}
+	if r, served := s.serves[req.Key()]; !x.take && (!served || v < r[0] || v > r[1]) {
+		return nil
+	}
+	raw := s.conn(x.on)
+	if !x.take {
+		req.SetVersion(v)
+	}
+	raw.ClientID, raw.Tamper = x.name, x.tamper
+	s.name = x.name
+	if x.later {
+		s.waiting[x.on] = req
+		if err := raw.Send(req); err != nil {
+			return []string{"not sent: " + err.Error()}
+		}
+		return []string{"sent"}
+	}
+	resp, err := s.call(raw, req, x)
+	if err != nil {
+		delete(s.conns, x.on)
+		switch {
+		case errors.Is(err, errNoAnswer):
+			return []string{"no answer"}
+		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
+			return []string{"closed"}
+		}
 		return []string{"undecodable: " + err.Error()}
 	}
 	if x.then != nil {
 		x.then(s, resp)
 	}
-	return s.lines(nil, "", reflect.ValueOf(resp).Elem())
+	lines := s.lines(nil, "", reflect.ValueOf(resp).Elem())
+	if !strings.Contains(x.name, bodyOf) {
+		good := s.count(req, lines)
+		if !x.take && x.until == nil {
+			s.recorder.answered(req, x.name, good)
+		}
+	}
+	return lines
+}
+
+// count notes, and tells, whether the answer had no error in it.
+func (s *side) count(req kmsg.Request, lines []string) (good bool) {
+	at := [2]int16{req.Key(), req.GetVersion()}
+	if s.asked[at] == nil {
+		s.asked[at] = &tally{}
+	}
+	for _, line := range lines {
+		if strings.Contains(line, "ErrorCode=") && !strings.HasSuffix(line, "ErrorCode=0") {
+			s.asked[at].bad++
+			return false
+		}
+	}
+	s.asked[at].good++
+	return true
 }
 
 // errNoAnswer: long after the question there is none.
 var errNoAnswer = errors.New("no answer")
 
-// call is Raw.Call with less patience.
-func (s *side) call(req kmsg.Request) (kmsg.Response, error) {
+// call is Raw.Call with less patience, and again until the exchange is content.
+func (s *side) call(raw *e2e.Raw, req kmsg.Request, x *exchange) (kmsg.Response, error) {
 	type answer struct {
 		resp kmsg.Response
 		err  error
 	}
-	done, raw := make(chan answer, 1), s.raw
+	done := make(chan answer, 1)
 	go func() {
-		resp, err := raw.Call(req)
-		done <- answer{resp, err}
+		for {
+			var a answer
+			if x.take {
+				a.resp, a.err = raw.Receive(req)
+			} else {
+				a.resp, a.err = raw.Call(req)
+			}
+			if a.err != nil || x.until == nil || x.until(a.resp) {
+				done <- a
+				return
+			}
+		}
 	}()
 	select {
 	case a := <-done:
 		return a.resp, a.err
-	case <-time.After(30 * time.Second):
+	case <-time.After(cmp.Or(x.patience, 15*time.Second)):
 		return nil, errNoAnswer
 	}
 }
@@ -109,8 +190,10 @@ func (s *side) list(out []string, path string, v reflect.Value) []string {
 	var elems []reflect.Value
 	for i := range v.Len() {
 		e := v.Index(i)
-		if k, ok := e.Interface().(kmsg.ApiVersionsResponseApiKey); ok && !s.serves[k.ApiKey] {
-			continue
+		if k, ok := e.Interface().(kmsg.ApiVersionsResponseApiKey); ok {
+			if _, served := s.serves[k.ApiKey]; !served {
+				continue
+			}
 		}
 		elems = append(elems, e)
 	}
@@ -122,7 +205,8 @@ func (s *side) list(out []string, path string, v reflect.Value) []string {
 		}
 		return s.value("", e.Field(0))
 	}
-	slices.SortStableFunc(elems, func(a, b reflect.Value) int { return strings.Compare(name(a), name(b)) })
+	order := func(e reflect.Value) string { return name(e) + strings.Join(s.lines(nil, "", e), "\n") }
+	slices.SortStableFunc(elems, func(a, b reflect.Value) int { return strings.Compare(order(a), order(b)) })
 	if !strings.HasSuffix(path, ".Configs") {
 		out = append(out, fmt.Sprintf("%s.length=%d", path, len(elems)))
 	}
@@ -176,6 +260,9 @@ func (s *side) value(path string, v reflect.Value) string {
 	case "Value":
 		return strings.ReplaceAll(text, s.addr, "address")
 	}
+	if known := s.names[text]; known != "" {
+		return "id of " + known
+	}
 	return uuid.ReplaceAllString(text, "uuid")
 }
 
@@ -220,6 +307,10 @@ func differ(t *testing.T, ours, kafka *side, script []exchange, known []accepted
 			}
 		}
 	}
+}
+
+// unused reports what is on the list for nothing.
+func unused(t *testing.T, known []accepted) {
 	for i := range known {
 		if !known[i].used {
 			t.Errorf("the accepted difference %q was not met: take it off the list", known[i].where)
