@@ -156,9 +156,10 @@ func fullGroup(v int16) []exchange {
 		m.instance = name
 		y.joins(m, "joins", later)
 		all = append(all, m)
+		n := len(all)
 		y.add("DescribeGroups", "until "+name+" is in", func(x *exchange) { // the leader is who came first
 			x.until = func(resp kmsg.Response) bool {
-				return len(resp.(*kmsg.DescribeGroupsResponse).Groups[0].Members) == len(all)
+				return len(resp.(*kmsg.DescribeGroupsResponse).Groups[0].Members) == n
 			}
 		}, func(*side, int16) kmsg.Request {
 			req := kmsg.NewPtrDescribeGroupsRequest()
