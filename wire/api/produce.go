@@ -106,10 +106,6 @@ func (p *producer) serve(c *Call) {
 		return
 	}
 	s.locate()
-	if s.failsWhole() {
-		s.refuseAll(errNullRecords)
-		return
-	}
 	if s.heavy {
 		c.Go(&s.check)
 		return
@@ -285,11 +281,15 @@ func (s *produceCall) append() {
 	s.p.appender.Append(&s.app)
 }
 
+// ownDiskMs is how long a Produce waits at least: its timeout is meant for other
+// replicas, and in Kafka an append to the own log is none.
+const ownDiskMs = 1000
+
 // onPlaced: everything stands in its queue. From now on the clock runs for the
 // in-sync replicas.
 func (s *produceCall) onPlaced() {
 	if s.req.Acks == replica.AcksAll {
-		s.c.Park(time.Duration(max(s.req.TimeoutMs, 0))*time.Millisecond, &s.late, nil)
+		s.c.Park(time.Duration(max(s.req.TimeoutMs, ownDiskMs))*time.Millisecond, &s.late, nil)
 	}
 	s.c.Placed()
 }

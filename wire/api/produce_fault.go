@@ -19,7 +19,6 @@ import (
 var (
 	errBrokenHeader  = Fail(frame.CorruptMessage, "api: a batch has no possible size or message format")
 	errBrokenSecond  = Fail(frame.CorruptMessage, "api: what stands behind the batch has no possible size or message format")
-	errNullRecords   = Fail(frame.UnknownServerError, "api: the records are null")
 	errTransactionOf = Fail(frame.TransactionalIDAuthorizationFailed, "api: a transactional batch needs a transactional id")
 )
 
@@ -88,16 +87,6 @@ func (s *produceCall) refuseAll(err error) {
 		s.app.Parts[i].Partition, s.app.Parts[i].Err = nil, err
 	}
 	s.reply()
-}
-
-// failsWhole tells whether a partition that is here has null records.
-func (s *produceCall) failsWhole() bool {
-	for i := range s.req.Parts {
-		if s.req.Parts[i].Records == nil && !errors.Is(s.app.Parts[i].Err, replica.ErrUnknownPartition) {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *produceCall) validAcks() bool { return s.req.Acks >= -1 && s.req.Acks <= 1 }

@@ -99,7 +99,7 @@ func TestProduceRefusals(t *testing.T) {
 		{"bytes behind it", 9, frame.ProduceRequest{Acks: -1}, "t", append(bytes.Clone(good), 1, 2, 3), frame.None},
 		{"unknown topic", 9, frame.ProduceRequest{Acks: -1}, "nope", good, frame.UnknownTopicOrPartition},
 		{"internal topic", 9, frame.ProduceRequest{Acks: -1}, "__consumer_offsets", good, frame.InvalidTopicException},
-		{"null records", 9, frame.ProduceRequest{Acks: -1}, "t", nil, frame.UnknownServerError},
+		{"null records", 9, frame.ProduceRequest{Acks: -1}, "t", nil, frame.InvalidRecord},
 		{"no records", 9, frame.ProduceRequest{Acks: -1}, "t", []byte{}, frame.InvalidRecord},
 		{"two batches", 9, frame.ProduceRequest{Acks: -1}, "t", append(bytes.Clone(good), good...), frame.InvalidRecord},
 		{"old magic", 9, frame.ProduceRequest{Acks: -1}, "t", old, frame.InvalidRecord},

@@ -26,6 +26,17 @@ func configQuestions() []exchange {
 		"unknown topic": describe(topic, "no-such"), "empty topic": describe(topic, ""), "invalid topic": describe(topic, "a b"),
 		"broker":       describe(broker, "0", "num.io.threads", "log.retention.ms", "log.retention.hours", "advertised.listeners", "auto.create.topics.enable", "compression.type", "message.max.bytes"),
 		"other broker": describe(broker, "7"), "no number": describe(broker, "x"), "all brokers": describe(broker, ""), "odd kind": describe(99, "x"),
+		"metrics": describe(16, "m"), "no metrics": describe(16, ""), "logger of nobody": describe(logger, ""), "logger of another": describe(logger, "7"),
+		"twice": func(s *side, v int16) kmsg.Request {
+			r := describe(topic, "small", "max.message.bytes")(s, v).(*kmsg.DescribeConfigsRequest)
+			r.Resources = append(r.Resources, r.Resources[0])
+			return r
+		},
+		"one good, one odd": func(s *side, v int16) kmsg.Request {
+			r := describe(topic, "small", "max.message.bytes")(s, v).(*kmsg.DescribeConfigsRequest)
+			r.Resources = append(r.Resources, describe(99, "x")(s, v).(*kmsg.DescribeConfigsRequest).Resources...)
+			return r
+		},
 	})
 	alter := func(kind kmsg.ConfigResourceType, name, key string, value *string) func(*side, int16) kmsg.Request {
 		return func(*side, int16) kmsg.Request {
@@ -40,7 +51,22 @@ func configQuestions() []exchange {
 	out = append(out, every("AlterConfigs", 0, 2, asks{
 		"good": alter(topic, "two", "retention.ms", str("12345678")), "bad value": alter(topic, "two", "retention.ms", str("soon")), "odd key": alter(topic, "two", "no.such", str("1")),
 		"null": alter(topic, "two", "retention.ms", nil), "unknown topic": alter(topic, "no-such", "retention.ms", str("1")), "empty topic": alter(topic, "", "retention.ms", str("1")),
-		"odd kind": alter(99, "x", "a", str("1")), "no number": alter(broker, "x", "a", str("1")), "other broker": alter(broker, "7", "log.retention.ms", str("1")),
+		"odd kind": alter(99, "x", "a", str("1")), "no number": alter(broker, "x", "a", str("1")), "logger": alter(logger, "0", "root", str("INFO")), "metrics": alter(16, "m", "interval.ms", str("1000")),
+		"validated only": func(s *side, v int16) kmsg.Request {
+			r := alter(topic, "two", "retention.ms", str("999999"))(s, v).(*kmsg.AlterConfigsRequest)
+			r.ValidateOnly = true
+			return r
+		},
+		"same key twice": func(s *side, v int16) kmsg.Request {
+			r := alter(topic, "two", "retention.ms", str("999999"))(s, v).(*kmsg.AlterConfigsRequest)
+			r.Resources[0].Configs = append(r.Resources[0].Configs, r.Resources[0].Configs[0])
+			return r
+		},
+		"same topic twice": func(s *side, v int16) kmsg.Request {
+			r := alter(topic, "two", "retention.ms", str("999999"))(s, v).(*kmsg.AlterConfigsRequest)
+			r.Resources = append(r.Resources, r.Resources[0])
+			return r
+		}, "other broker": alter(broker, "7", "log.retention.ms", str("1")),
 	})...)
 	change := func(kind kmsg.ConfigResourceType, name string, ops ...kmsg.IncrementalAlterConfigsRequestResourceConfig) func(*side, int16) kmsg.Request {
 		return func(*side, int16) kmsg.Request {
@@ -61,6 +87,13 @@ func configQuestions() []exchange {
 		"subtract": change(topic, "two", op(3, "cleanup.policy", str("compact"))), "odd op": change(topic, "two", op(9, "segment.bytes", str("1"))), "set null": change(topic, "two", op(0, "segment.bytes", nil)),
 		"set badly": change(topic, "two", op(0, "segment.bytes", str("1"))), "same key twice": change(topic, "two", op(0, "segment.bytes", str("2000000")), op(1, "segment.bytes", nil)),
 		"unknown topic": change(topic, "no-such", op(0, "segment.bytes", str("2000000"))), "nothing": change(topic, "two"), "odd kind": change(99, "x"), "no number": change(broker, "x"),
+		"empty topic": change(topic, "", op(0, "retention.ms", str("1"))), "append to a number of nobody": change(topic, "no-such", op(2, "segment.bytes", str("1"))),
+		"logger of another": change(logger, "7", op(0, "root", str("INFO"))), "metrics": change(16, "m", op(0, "odd", str("1"))),
+		"validated only": func(s *side, v int16) kmsg.Request {
+			r := change(topic, "two", op(0, "retention.ms", str("999999")))(s, v).(*kmsg.IncrementalAlterConfigsRequest)
+			r.ValidateOnly = true
+			return r
+		},
 		"odd logger": change(logger, "0", op(0, "no.such.logger", str("LOUD"))),
 	})...)
 	out = append(out, every("DescribeConfigs", 1, 1, asks{"afterwards": describe(topic, "two", "retention.ms", "segment.bytes", "cleanup.policy")})...)

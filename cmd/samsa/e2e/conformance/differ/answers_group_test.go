@@ -44,25 +44,34 @@ func groupQuestions() []exchange {
 	type C = *kmsg.OffsetCommitRequest
 	part := func(r C) *kmsg.OffsetCommitRequestTopicPartition { return &r.Topics[0].Partitions[0] }
 	out = append(out, every("OffsetCommit", 1, 9, asks{
-		"simple":            commit("simple", func(C) {}),
-		"generation":        commit("simple", func(r C) { r.Generation = 5 }),
-		"member":            commit("simple", func(r C) { r.MemberID = "me" }),
-		"both":              commit("unheard", func(r C) { r.MemberID, r.Generation = "me", 5 }),
-		"empty group":       commit("", func(C) {}),
-		"unknown topic":     commit("simple", func(r C) { r.Topics[0].Topic = "no-such" }),
-		"unknown partition": commit("simple", func(r C) { part(r).Partition = 99 }),
-		"null metadata":     commit("simple", func(r C) { part(r).Metadata = nil }),
-		"large metadata":    commit("simple", func(r C) { part(r).Metadata = kmsg.StringPtr(strings.Repeat("x", 4097)) }),
-		"negative":          commit("negative", func(r C) { part(r).Offset = -1 }),
-		"very negative":     commit("negative", func(r C) { part(r).Offset = -100 }),
-		"no topics":         commit("simple", func(r C) { r.Topics = nil }),
-		"no partitions":     commit("simple", func(r C) { r.Topics[0].Partitions = nil }),
-		"twice":             commit("simple", func(r C) { r.Topics[0].Partitions = append(r.Topics[0].Partitions, *part(r)) }),
+		"simple":                           commit("simple", func(C) {}),
+		"generation":                       commit("simple", func(r C) { r.Generation = 5 }),
+		"member":                           commit("simple", func(r C) { r.MemberID = "me" }),
+		"both":                             commit("unheard", func(r C) { r.MemberID, r.Generation = "me", 5 }),
+		"empty group":                      commit("", func(C) {}),
+		"unknown topic":                    commit("simple", func(r C) { r.Topics[0].Topic = "no-such" }),
+		"unknown partition":                commit("simple", func(r C) { part(r).Partition = 99 }),
+		"null metadata":                    commit("simple", func(r C) { part(r).Metadata = nil }),
+		"large metadata":                   commit("simple", func(r C) { part(r).Metadata = kmsg.StringPtr(strings.Repeat("x", 4097)) }),
+		"negative":                         commit("negative", func(r C) { part(r).Offset = -1 }),
+		"very negative":                    commit("negative", func(r C) { part(r).Offset = -100 }),
+		"no topics":                        commit("simple", func(r C) { r.Topics = nil }),
+		"no partitions":                    commit("simple", func(r C) { r.Topics[0].Partitions = nil }),
+		"topic twice":                      commit("simple", func(r C) { r.Topics = append(r.Topics, r.Topics[0]) }),
+		"unknown topic without partitions": commit("simple", func(r C) { r.Topics[0].Topic, r.Topics[0].Partitions = "no-such", nil }),
+		"twice":                            commit("simple", func(r C) { r.Topics[0].Partitions = append(r.Topics[0].Partitions, *part(r)) }),
 		"one good, one bad": commit("simple", func(r C) {
 			p := *part(r)
 			p.Partition = 99
 			r.Topics[0].Partitions = append(r.Topics[0].Partitions, p)
 		}),
+	})...)
+	out = append(out, every("OffsetCommit", 0, 0, asks{
+		"old":                commit("old", func(C) {}),
+		"old, unknown topic": commit("old", func(r C) { r.Topics[0].Topic = "no-such" }),
+		"old, long metadata": commit("old", func(r C) { part(r).Metadata = kmsg.StringPtr(strings.Repeat("x", 4097)) }),
+		"old, no partitions": commit("old", func(r C) { r.Topics[0].Partitions = nil }),
+		"old, negative":      commit("older", func(r C) { part(r).Offset = -1 }),
 	})...)
 	out = append(out, every("OffsetCommit", 7, 9, asks{"static": commit("simple", func(r C) { r.InstanceID = kmsg.StringPtr("i") })})...)
 	return append(out, offsetFetches()...)
@@ -99,6 +108,10 @@ func offsetFetches() []exchange {
 			}
 			return req
 		},
+	})...)
+	out = append(out, every("OffsetFetch", 0, 0, asks{
+		"old": fetch("old", "one", 0), "old, not committed": fetch("old", "one", 1), "old, unknown topic": fetch("old", "no-such", 0),
+		"old, committed by a newer version": fetch("simple", "one", 0),
 	})...)
 	return append(out, exchange{name: "OffsetFetch no groups", from: 8, to: 8, patience: 3 * time.Second, ask: func(*side, int16) kmsg.Request {
 		return kmsg.NewPtrOffsetFetchRequest()

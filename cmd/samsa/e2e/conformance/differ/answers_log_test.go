@@ -7,6 +7,7 @@ package differ
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -64,12 +65,34 @@ func produceQuestions() []exchange {
 			p.Partition, p.Records = 1, slices.Clone(batch)
 			r.Topics[0].Partitions = append(r.Topics[0].Partitions, p)
 		}),
+		"twice": produce("one", 1, batch, func(r R) {
+			p := r.Topics[0].Partitions[0]
+			p.Records = slices.Clone(batch)
+			r.Topics[0].Partitions = append(r.Topics[0].Partitions, p)
+		}),
+		"topic twice": produce("one", 1, batch, func(r R) {
+			t := e2e.ProduceRequest("one", 0, slices.Clone(batch)).Topics[0]
+			r.Topics = append(r.Topics, t, kmsg.ProduceRequestTopic{Topic: "two"})
+		}),
+		"one good, one garbage": produce("one", 0, batch, func(r R) {
+			p := r.Topics[0].Partitions[0]
+			p.Partition, p.Records = 1, make([]byte, 100)
+			r.Topics[0].Partitions = append(r.Topics[0].Partitions, p)
+		}),
+		"and garbage":      produce("one", 1, append(slices.Clone(batch), make([]byte, 100)...), nil),
+		"and half another": produce("one", 1, append(slices.Clone(batch), batch[:len(batch)-2]...), nil),
+		"acks two, bad":    produce("one", 1, batch[:40], func(r R) { r.Acks = 2 }),
+		"acks two, large":  produce("small", 0, large, func(r R) { r.Acks = 2 }),
+		"no time":          produce("one", 0, batch, func(r R) { r.TimeoutMillis = 0 }),
 		"one good, one bad": produce("one", 0, batch, func(r R) {
 			p := r.Topics[0].Partitions[0]
 			p.Partition, p.Records = 99, slices.Clone(batch)
 			r.Topics[0].Partitions = append(r.Topics[0].Partitions, p)
 		}),
 	})
+	out = append(out, every("Produce", 0, 2, asks{"old, unknown topic": produce("no-such", 0, batch, nil)})...)
+	out = append(out, exchange{name: "Produce null records", from: 9, to: 9, patience: 3 * time.Second,
+		ask: produce("one", 0, batch, func(r R) { r.Topics[0].Partitions[0].Records = nil })})
 	out = append(out, sequences()...)
 	id := func(change func(r *kmsg.InitProducerIDRequest)) func(*side, int16) kmsg.Request {
 		return func(*side, int16) kmsg.Request {
@@ -122,7 +145,7 @@ func fetchQuestions() []exchange {
 			return req
 		}
 	}
-	out := every("Fetch", 4, 17, asks{
+	out := every("Fetch", 0, 17, asks{
 		"from the start":     fetch("one", nil),
 		"committed":          fetch("one", func(r R, _ P) { r.IsolationLevel = 1 }),
 		"at the end":         fetch("two", func(_ R, p P) { p.FetchOffset = 8 }),
@@ -145,13 +168,27 @@ func fetchQuestions() []exchange {
 			q.Partition = 1
 			r.Topics[0].Partitions = append(r.Topics[0].Partitions, q)
 		}),
-		"twice":          fetch("one", func(r R, p P) { r.Topics[0].Partitions = append(r.Topics[0].Partitions, *p) }),
-		"bad isolation":  fetch("one", func(r R, _ P) { r.IsolationLevel = 7 }),
-		"log append":     fetch("stamped", func(_ R, p P) { p.FetchOffset = 999 }),
-		"and an unknown": fetch("one", func(r R, p P) { q := *p; q.Partition = 77; r.Topics[0].Partitions = append(r.Topics[0].Partitions, q) }),
+		"twice": fetch("one", func(r R, p P) { r.Topics[0].Partitions = append(r.Topics[0].Partitions, *p) }),
+		"topic twice": fetch("one", func(r R, p P) {
+			t := r.Topics[0]
+			t.Partitions = slices.Clone(t.Partitions)
+			t.Partitions[0].FetchOffset = 4
+			r.Topics = append(r.Topics, t)
+		}),
+		"no bytes in all":        fetch("one", func(r R, _ P) { r.MaxBytes = 0 }),
+		"fewer than no bytes":    fetch("one", func(r R, p P) { p.PartitionMaxBytes = -1 }),
+		"fewer in all":           fetch("one", func(r R, _ P) { r.MaxBytes = -1 }),
+		"fewer than none wanted": fetch("two", func(r R, p P) { r.MinBytes, p.FetchOffset = -5, 8 }),
+		"before now":             fetch("empty", func(r R, p P) { r.MaxWaitMillis = -1 }),
+		"unknown, bad isolation": fetch("no-such", func(r R, _ P) { r.IsolationLevel = 7 }),
+		"bad isolation":          fetch("one", func(r R, _ P) { r.IsolationLevel = 7 }),
+		"log append":             fetch("stamped", func(_ R, p P) { p.FetchOffset = 999 }),
+		"and an unknown":         fetch("one", func(r R, p P) { q := *p; q.Partition = 77; r.Topics[0].Partitions = append(r.Topics[0].Partitions, q) }),
 	})
 	out = append(out, every("Fetch", 9, 17, asks{
-		"newer epoch": fetch("one", func(_ R, p P) { p.CurrentLeaderEpoch = 50 }),
+		"newer epoch":   fetch("one", func(_ R, p P) { p.CurrentLeaderEpoch = 50 }),
+		"current epoch": fetch("one", func(_ R, p P) { p.CurrentLeaderEpoch = 0 }),
+		"older epoch":   fetch("one", func(_ R, p P) { p.CurrentLeaderEpoch = -5 }),
 	})...)
 	out = append(out, every("Fetch", 12, 17, asks{
 		"same last epoch":  fetch("one", func(_ R, p P) { p.FetchOffset, p.LastFetchedEpoch = 2, 0 }),
@@ -187,12 +224,19 @@ func offsetQuestions() []exchange {
 		"local": list("one", 0, -4, nil), "tiered": list("one", 0, -5, nil), "minus six": list("one", 0, -6, nil), "minus ninety": list("one", 0, -90, nil),
 		"zero": list("one", 0, 0, nil), "far": list("one", 0, 1<<60, nil), "empty": list("empty", 0, 0, nil), "empty max": list("empty", 0, -3, nil),
 		"empty latest": list("empty", 0, -1, nil), "unknown topic": list("no-such", 0, -1, nil), "unknown partition": list("one", 99, -1, nil),
-		"committed": list("one", 0, -1, func(r L) { r.IsolationLevel = 1 }),
-		"epoch":     list("one", 0, -1, func(r L) { r.Topics[0].Partitions[0].CurrentLeaderEpoch = 50 }),
-		"twice":     list("one", 0, -1, func(r L) { r.Topics[0].Partitions = append(r.Topics[0].Partitions, r.Topics[0].Partitions[0]) }),
-		"none":      list("one", 0, -1, func(r L) { r.Topics = nil }),
-		"replica":   list("one", 0, -1, func(r L) { r.ReplicaID = 5 }),
-		"debugger":  list("one", 0, -1, func(r L) { r.ReplicaID = -2 }),
+		"committed":                list("one", 0, -1, func(r L) { r.IsolationLevel = 1 }),
+		"epoch":                    list("one", 0, -1, func(r L) { r.Topics[0].Partitions[0].CurrentLeaderEpoch = 50 }),
+		"twice":                    list("one", 0, -1, func(r L) { r.Topics[0].Partitions = append(r.Topics[0].Partitions, r.Topics[0].Partitions[0]) }),
+		"none":                     list("one", 0, -1, func(r L) { r.Topics = nil }),
+		"no partitions":            list("one", 0, -1, func(r L) { r.Topics[0].Partitions = nil }),
+		"current epoch":            list("one", 0, -1, func(r L) { r.Topics[0].Partitions[0].CurrentLeaderEpoch = 0 }),
+		"older epoch":              list("one", 0, -1, func(r L) { r.Topics[0].Partitions[0].CurrentLeaderEpoch = -5 }),
+		"one at most":              list("one", 0, -1, func(r L) { r.Topics[0].Partitions[0].MaxNumOffsets = 1 }),
+		"fewer":                    list("one", 0, -1, func(r L) { r.Topics[0].Partitions[0].MaxNumOffsets = -1 }),
+		"unknown topic, minus six": list("no-such", 0, -6, nil), "odd isolation": list("one", 0, -1, func(r L) { r.IsolationLevel = 9 }),
+		"segments": list("segments", 0, -1, nil), "segments zero": list("segments", 0, 0, nil),
+		"replica":  list("one", 0, -1, func(r L) { r.ReplicaID = 5 }),
+		"debugger": list("one", 0, -1, func(r L) { r.ReplicaID = -2 }),
 	})
 	epoch := func(topic string, partition, epoch, current int32) func(*side, int16) kmsg.Request {
 		return func(*side, int16) kmsg.Request {
@@ -208,6 +252,17 @@ func offsetQuestions() []exchange {
 	out = append(out, every("OffsetForLeaderEpoch", 0, 4, asks{
 		"zero": epoch("one", 0, 0, -1), "newer": epoch("one", 0, 5, -1), "none": epoch("one", 0, -1, -1), "current": epoch("one", 0, 0, 0),
 		"wrong current": epoch("one", 0, 0, 50), "unknown topic": epoch("no-such", 0, 0, -1), "unknown partition": epoch("one", 99, 0, -1), "empty log": epoch("empty", 0, 0, -1),
+		"older current": epoch("one", 0, 0, -5),
+		"twice": func(s *side, v int16) kmsg.Request {
+			r := epoch("one", 0, 0, -1)(s, v).(*kmsg.OffsetForLeaderEpochRequest)
+			r.Topics[0].Partitions = append(r.Topics[0].Partitions, r.Topics[0].Partitions[0])
+			return r
+		},
+		"no partitions": func(s *side, v int16) kmsg.Request {
+			r := epoch("one", 0, 0, -1)(s, v).(*kmsg.OffsetForLeaderEpochRequest)
+			r.Topics[0].Partitions = nil
+			return r
+		},
 	})...)
 	trim := func(topic string, partition int32, to int64) func(*side, int16) kmsg.Request {
 		return func(*side, int16) kmsg.Request {
@@ -221,5 +276,15 @@ func offsetQuestions() []exchange {
 	return append(out, every("DeleteRecords", 0, 2, asks{
 		"some": trim("one", 0, 2), "fewer": trim("one", 0, 1), "all": trim("one", 1, -1), "beyond": trim("one", 0, 99999), "minus two": trim("one", 0, -2),
 		"unknown topic": trim("no-such", 0, 1), "unknown partition": trim("one", 99, 1), "internal": trim("__consumer_offsets", 0, 0),
+		"twice": func(s *side, v int16) kmsg.Request {
+			r := trim("one", 0, 3)(s, v).(*kmsg.DeleteRecordsRequest)
+			r.Topics[0].Partitions = append(r.Topics[0].Partitions, kmsg.DeleteRecordsRequestTopicPartition{Partition: 0, Offset: 4})
+			return r
+		},
+		"no partitions": func(s *side, v int16) kmsg.Request {
+			r := trim("one", 0, 3)(s, v).(*kmsg.DeleteRecordsRequest)
+			r.Topics[0].Partitions = nil
+			return r
+		},
 	})...)
 }
