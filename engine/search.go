@@ -77,7 +77,7 @@ func (v *View) boundaries(ts, now int64) ([]Offset, error) {
 	}
 	for i := len(v.segs) - 1; i >= 0; i-- {
 		if ts >= 0 && len(all) == 0 {
-			modified, err := v.segs[i].LastModified()
+			modified, err := segment.LastModified(v.segs[i])
 			if err != nil {
 				return nil, err
 			}

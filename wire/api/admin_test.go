@@ -347,7 +347,7 @@ func TestDescribeConfigs(t *testing.T) {
 			{ResourceType: 2, ResourceName: "a"}, {ResourceType: 2, ResourceName: "a", ConfigNames: []string{"number", "nope"}},
 			{ResourceType: 2, ResourceName: "b"}, {ResourceType: 2, ResourceName: "nope"}, {ResourceType: 2, ResourceName: "b/d"},
 			{ResourceType: 4, ResourceName: "1"}, {ResourceType: 4, ResourceName: ""}, {ResourceType: 4, ResourceName: "2"}, {ResourceType: 4, ResourceName: "x"},
-			{ResourceType: 8, ResourceName: "1"}, {ResourceType: 8, ResourceName: ""}, {ResourceType: 77, ResourceName: "1"},
+			{ResourceType: 8, ResourceName: "1"}, {ResourceType: 8, ResourceName: ""}, {ResourceType: 16, ResourceName: ""},
 		} {
 			req.Resources = append(req.Resources, r)
 		}
@@ -366,6 +366,11 @@ func TestDescribeConfigs(t *testing.T) {
 			t.Errorf("v%d: got %q", version, got)
 		}
 		c := resp.Resources[1].Configs[0]
+		req.Resources = append(req.Resources[:1:1], kmsg.DescribeConfigsRequestResource{ResourceType: 77, ResourceName: "1"})
+		odd := ask(t, DescribeConfigs(1, s, book{}), version, req).(*kmsg.DescribeConfigsResponse)
+		if odd.Resources[0].ErrorCode != 42 || odd.Resources[1].ErrorCode != 42 { // one odd kind, and all are refused
+			t.Errorf("v%d: one odd kind: %+v", version, odd.Resources)
+		}
 		if version == 0 && (c.IsDefault || resp.Resources[2].Configs[1].IsDefault) { // Kafka never says so
 			t.Errorf("v%d: is default", version)
 		}

@@ -57,9 +57,13 @@ func DescribeConfigs(broker meta.BrokerID, image clusterView, settings settings)
 	return Handler{Key: 32, Min: 0, Max: 4, Slow: true, Serve: func(c *Call) {
 		req := c.Body.(*kmsg.DescribeConfigsRequest)
 		resp := c.Response().(*kmsg.DescribeConfigsResponse)
+		odd := oddResource(req.Resources)
 		for i := range req.Resources {
 			r := &req.Resources[i]
-			found, err := describe(r, broker, image, settings)
+			found, err := []Setting(nil), odd // one odd kind, and all are refused, as in Kafka
+			if odd == nil {
+				found, err = describe(r, broker, image, settings)
+			}
 			out := kmsg.NewDescribeConfigsResponseResource()
 			out.ResourceType, out.ResourceName = r.ResourceType, r.ResourceName
 			if out.ErrorCode, out.ErrorMessage = verdict(err); err == nil || errors.Is(err, meta.ErrUnknownTopic) {
@@ -79,6 +83,21 @@ func DescribeConfigs(broker meta.BrokerID, image clusterView, settings settings)
 		c.Reply(resp)
 	}}
 }
+
+// oddResource is the error for a kind of resource that there is not.
+func oddResource(resources []kmsg.DescribeConfigsRequestResource) error {
+	for i := range resources {
+		switch kind := resources[i].ResourceType; kind {
+		case kmsg.ConfigResourceTypeTopic, kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger, clientMetrics:
+		default:
+			return Fail(frame.InvalidRequest, fmt.Sprintf("Unexpected resource type %d for resource %s", kind, resources[i].ResourceName))
+		}
+	}
+	return nil
+}
+
+// clientMetrics is a kind of resource of newer brokers.
+const clientMetrics kmsg.ConfigResourceType = 16
 
 func describe(r *kmsg.DescribeConfigsRequestResource, broker meta.BrokerID, image clusterView, settings settings) ([]Setting, error) {
 	switch r.ResourceType {

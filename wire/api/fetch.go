@@ -140,6 +140,7 @@ func (f *fetcher) serve(c *Call) {
 		s.replyFault(frame.UnknownServerError)
 		return
 	}
+	s.refuseNegative()
 	s.read.MaxBytes = max(0, min(int(s.req.MaxBytes), f.maxBytes))
 	s.read.MinBytes = min(int(s.req.MinBytes), s.read.MaxBytes)
 	s.read.ReadCommitted = s.req.Isolation == frame.ReadCommitted

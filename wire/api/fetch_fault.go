@@ -18,6 +18,18 @@ func (s *fetchCall) oddIsolation() bool {
 	return false
 }
 
+// errNegative: Kafka fails on fewer than no bytes.
+var errNegative = Fail(frame.UnknownServerError, "api: fewer than no bytes are asked for")
+
+// refuseNegative refuses what asks for fewer than no bytes.
+func (s *fetchCall) refuseNegative() {
+	for i := range s.read.Parts {
+		if p := &s.read.Parts[i]; p.Partition != nil && (s.req.MaxBytes < 0 || p.MaxBytes < 0) {
+			s.refuse(i, errNegative)
+		}
+	}
+}
+
 // replyFault answers with an error of the whole request: since version 13 only
 // in the one place for it, before that in each partition the request names, too.
 func (s *fetchCall) replyFault(code frame.ErrorCode) {

@@ -6,6 +6,7 @@ package differ
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -62,12 +63,13 @@ func configQuestions() []exchange {
 			r.Resources[0].Configs = append(r.Resources[0].Configs, r.Resources[0].Configs[0])
 			return r
 		},
-		"same topic twice": func(s *side, v int16) kmsg.Request {
-			r := alter(topic, "two", "retention.ms", str("999999"))(s, v).(*kmsg.AlterConfigsRequest)
-			r.Resources = append(r.Resources, r.Resources[0])
-			return r
-		}, "other broker": alter(broker, "7", "log.retention.ms", str("1")),
+		"other broker": alter(broker, "7", "log.retention.ms", str("1")),
 	})...)
+	out = append(out, exchange{name: "AlterConfigs same topic twice", from: 2, to: 2, patience: 3 * time.Second, ask: func(s *side, v int16) kmsg.Request {
+		r := alter(topic, "two", "retention.ms", str("999999"))(s, v).(*kmsg.AlterConfigsRequest)
+		r.Resources = append(r.Resources, r.Resources[0])
+		return r
+	}})
 	change := func(kind kmsg.ConfigResourceType, name string, ops ...kmsg.IncrementalAlterConfigsRequestResourceConfig) func(*side, int16) kmsg.Request {
 		return func(*side, int16) kmsg.Request {
 			req := kmsg.NewPtrIncrementalAlterConfigsRequest()

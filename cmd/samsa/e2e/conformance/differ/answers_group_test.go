@@ -113,6 +113,11 @@ func offsetFetches() []exchange {
 		"old": fetch("old", "one", 0), "old, not committed": fetch("old", "one", 1), "old, unknown topic": fetch("old", "no-such", 0),
 		"old, committed by a newer version": fetch("simple", "one", 0),
 	})...)
+	out = append(out, exchange{name: "DeleteGroups old", from: 2, to: 2, ask: func(*side, int16) kmsg.Request {
+		req := kmsg.NewPtrDeleteGroupsRequest()
+		req.Groups = []string{"old", "older"}
+		return req
+	}})
 	return append(out, exchange{name: "OffsetFetch no groups", from: 8, to: 8, patience: 3 * time.Second, ask: func(*side, int16) kmsg.Request {
 		return kmsg.NewPtrOffsetFetchRequest()
 	}})
