@@ -47,7 +47,8 @@ var timeSince = map[int64]int16{
 var (
 	errUnknownTime = Fail(frame.UnsupportedVersion, "api: this special timestamp is not known in this version of ListOffsets")
 	errTwice       = Fail(frame.InvalidRequest, "api: the partition is named twice")
-	// Kafka runs into it.
+	// Kafka runs into these.
+	errIsolation     = Fail(frame.UnknownServerError, "api: there is no such isolation level")
 	errFewerThanNone = Fail(frame.UnknownServerError, "api: fewer than no offsets are asked for")
 )
 
@@ -130,6 +131,8 @@ func (l *offsetLister) ask(c *Call, req *kmsg.ListOffsetsRequest, topic string, 
 	switch {
 	case in.Timestamp < 0 && (!special || c.Version < since):
 		done(replica.TimeAnswer{}, errUnknownTime)
+	case c.Version >= 2 && req.ReplicaID == -1 && req.IsolationLevel != frame.ReadUncommitted && req.IsolationLevel != frame.ReadCommitted:
+		done(replica.TimeAnswer{}, errIsolation)
 	case p == nil:
 		done(replica.TimeAnswer{}, l.places.Missing([]byte(topic), in.Partition))
 	case in.Timestamp == timeTiered:

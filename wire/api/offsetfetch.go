@@ -80,6 +80,9 @@ func fetchOneGroup(c *Call, groups Groups, req *kmsg.OffsetFetchRequest, resp *k
 			p := kmsg.NewOffsetFetchResponseTopicPartition()
 			p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = o.Partition, o.Offset, o.LeaderEpoch, &o.Metadata
 			p.ErrorCode = int16(Code(o.Err))
+			if c.Version == 0 {
+				p.Metadata = new(string) // ZooKeeper has no place for it
+			}
 			if c.Version == 0 && o.Err == nil && o.Offset == -1 {
 				p.ErrorCode = int16(frame.UnknownTopicOrPartition)
 			}
