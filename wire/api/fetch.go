@@ -199,7 +199,7 @@ func (s *fetchCall) layRequest() {
 // lay prepares partition i for reading.
 func (s *fetchCall) lay(i int, offset int64, epoch, last, maxBytes int32) {
 	at, p := &s.parts[i], &s.read.Parts[i]
-	p.Offset, p.LeaderEpoch, p.LastFetchedEpoch = engine.Offset(offset), engine.Epoch(epoch), engine.Epoch(last)
+	p.Offset, p.LeaderEpoch, p.LastFetchedEpoch = engine.Offset(offset), engine.Epoch(max(epoch, -1)), engine.Epoch(last)
 	p.MaxBytes, p.Err = int(maxBytes), nil
 	if s.c.Version >= 13 {
 		if p.Partition = s.f.reader.LookupID(meta.TopicID(at.id), at.index); p.Partition == nil {
