@@ -27,7 +27,7 @@ func TestOnce(t *testing.T) {
 				}
 				q.Parts = append(q.Parts, ProducePart{Index: index, Records: fmt.Append(nil, mark)})
 				f.Parts = append(f.Parts, FetchPart{Index: index, Offset: mark})
-				want[fmt.Sprint(name, index)] = mark
+				want[fmt.Sprint(name, "-", index)] = mark
 				named++
 			}
 			p.End, ft.End = len(q.Parts), len(f.Parts)
@@ -42,14 +42,14 @@ func TestOnce(t *testing.T) {
 			}
 			for _, p := range q.Parts[topic.First:topic.End] {
 				got++
-				if string(p.Records) != fmt.Sprint(want[fmt.Sprint(string(topic.Name), p.Index)]) {
+				if string(p.Records) != fmt.Sprint(want[fmt.Sprint(string(topic.Name), "-", p.Index)]) {
 					t.Fatalf("seed %d: Produce %s-%d is not the last mention", seed, topic.Name, p.Index)
 				}
 			}
 		}
 		for _, topic := range f.Topics {
 			for _, p := range f.Parts[topic.First:topic.End] {
-				if p.Offset != want[fmt.Sprint(string(topic.Name), p.Index)] {
+				if p.Offset != want[fmt.Sprint(string(topic.Name), "-", p.Index)] {
 					t.Fatalf("seed %d: Fetch %s-%d is not the last mention", seed, topic.Name, p.Index)
 				}
 			}
