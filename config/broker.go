@@ -76,8 +76,9 @@ type Broker struct {
 	TransactionsPartitions  int32
 	TransactionalExpiration time.Duration
 
-	set   map[string]string // what the file and the overrides say, checked
-	extra map[string]string // the same of unknown keys
+	set   map[string]string // what is set, in the file or at run time, checked
+	extra map[string]string // the same of keys that are in no table
+	from  layers            // where it comes from
 }
 
 // Standalone tells whether the broker keeps its own metadata, without ZooKeeper.

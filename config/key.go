@@ -104,7 +104,7 @@ const (
 	whySecurity     = "only PLAINTEXT is supported yet"
 	whyAuthorizer   = "authorization is not supported yet, and ignoring it would open the broker to everybody"
 	whyTokens       = "it acts with delegation tokens, which are not supported yet"
-	whyDynamic      = "it acts with dynamic broker configs, which are not supported yet"
+	whyDynamic      = "it protects the passwords of listeners in the store, and those belong to TLS and SASL, which are not supported yet"
 	whyTiered       = "tiered storage is a Java interface and does not exist here"
 	whyJava         = "it names a Java class, and those cannot be loaded"
 	whyThreads      = "no thread pool waits for a size; see samsa.event.loops"

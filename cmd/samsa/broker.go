@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,8 +38,9 @@ const garbagePercent = 400
 
 // broker is the running broker: its rooms, in the order they are opened.
 type broker struct {
-	conf    *config.Broker
-	id      int32 // broker.id, or what meta.properties says
+	conf    *config.Broker                // what it started with
+	current atomic.Pointer[config.Broker] // with what was set while it runs: see reconfigure
+	id      int32                         // broker.id, or what meta.properties says
 	log     *slog.Logger
 	metrics *metrics
 	admin   *admin
@@ -62,6 +64,7 @@ type broker struct {
 func openBroker(conf *config.Broker, log *slog.Logger) (*broker, error) {
 	debug.SetGCPercent(garbagePercent)
 	b := &broker{conf: conf, log: log, metrics: &metrics{}, stop: make(chan struct{})}
+	b.current.Store(conf)
 	b.files = newPool(max(4, 2*runtime.NumCPU()))
 	b.calls = newPool(max(8, 4*runtime.NumCPU()))
 	if err := b.open(); err != nil {
@@ -146,10 +149,14 @@ func (b *broker) openStorage() error {
 		NoDeletion: !b.conf.DeleteTopics,
 		Now:        time.Now,
 		Events:     &embedded.Events{Notice: func(text string) { b.log.Info(text) }},
+
+		Reconfigure: b.reconfigure,
 	})
 	if err != nil {
 		return err
 	}
+	b.parts = &partitions{broker: b}
+	b.configure()
 	if err := b.openDirs(); err != nil {
 		return err
 	}
@@ -190,7 +197,6 @@ func (b *broker) openReplicas() error {
 		Events: b.replicaEvents(),
 	})
 	b.metrics.set.Store(b.set)
-	b.parts = &partitions{broker: b}
 	started := time.Now()
 	if err := b.set.Start(func(meta.Partition) *engine.Config { return b.parts.defaults() }); err != nil {
 		return err

@@ -80,7 +80,7 @@ func (p *partitions) defaults() *engine.Config {
 // config turns a topic's settings over the broker's into the engine's. An
 // adopted topic deletes and compacts nothing.
 func (p *partitions) config(values map[string]string, adopted bool) (c *engine.Config, minISR int, err error) {
-	t, err := p.broker.conf.Topic(values)
+	t, err := p.broker.current.Load().Topic(values)
 	if err != nil {
 		return nil, 0, err
 	}

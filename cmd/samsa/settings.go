@@ -3,9 +3,6 @@
 package main
 
 import (
-	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"strconv"
 	"time"
@@ -20,7 +17,6 @@ import (
 	"github.com/samsa-broker/samsa/netpoll"
 	"github.com/samsa-broker/samsa/replica"
 	"github.com/samsa-broker/samsa/wire/api"
-	"github.com/samsa-broker/samsa/wire/server"
 )
 
 // What the configuration means to each room.
@@ -51,7 +47,7 @@ func (b *broker) identify() (cluster string, err error) {
 // self is this broker as clients shall see it.
 func (b *broker) self() meta.Broker {
 	self := meta.Broker{ID: meta.BrokerID(b.id), Rack: b.conf.Rack}
-	for _, l := range b.conf.Advertised {
+	for _, l := range b.current.Load().Advertised {
 		host := l.Host
 		if host == "" {
 			host = hostname()
@@ -83,33 +79,6 @@ func (b *broker) internalTopics() map[string]meta.NewTopic {
 	}
 }
 
-// limits bound what peers can make the server hold.
-func (b *broker) limits() (server.Limits, error) {
-	l := server.Limits{
-		FrameBytes: b.conf.RequestMaxBytes, ControlFrameBytes: b.conf.ControlFrameMaxBytes, TotalBytes: b.conf.MemoryBytes,
-		Connections: b.conf.MaxConnections, ConnectionsPerIP: b.conf.MaxConnectionsPerIP, Idle: b.conf.ConnectionsMaxIdle,
-		PerIP: map[netip.Addr]int{},
-	}
-	if queued := b.conf.QueuedMaxBytes; queued > 0 && (l.TotalBytes == 0 || queued < l.TotalBytes) {
-		l.TotalBytes = queued
-	}
-	if l.ConnectionsPerIP == 0 {
-		l.ConnectionsPerIP = -1 // none but the exceptions
-	}
-	for host, n := range b.conf.MaxConnectionsPerHost {
-		addrs, err := net.LookupHost(host)
-		if err != nil {
-			return l, fmt.Errorf("max.connections.per.ip.overrides: %w", err)
-		}
-		for _, text := range addrs {
-			if addr, err := netip.ParseAddr(text); err == nil {
-				l.PerIP[addr.Unmap()] = n
-			}
-		}
-	}
-	return l, nil
-}
-
 // listenOptions are the sizes of the sockets.
 func listenOptions(conf *config.Broker) netpoll.ListenOptions {
 	return netpoll.ListenOptions{Backlog: conf.ListenBacklog, RecvBufferBytes: conf.ReceiveBufferBytes, SendBufferBytes: conf.SendBufferBytes}
@@ -122,7 +91,7 @@ func (b *broker) deps() api.Deps {
 		Config:  func(p *replica.Partition) *engine.Config { return p.Config() },
 		Cluster: b.edge.Images(), Creator: b.edge, AutoCreate: b.conf.AutoCreateTopics, ProducerIDs: b.edge,
 		FetchMaxBytes: b.conf.FetchMaxBytes, FetchSessions: b.conf.FetchSessions, Groups: b.host, Now: time.Now,
-		Admin: api.Admin{Broker: meta.BrokerID(b.id), Image: b.edge.Images(), Topics: b.edge, Settings: api.NewBrokerConfig(b.conf), LogDirs: logDirs{b}},
+		Admin: api.Admin{Broker: meta.BrokerID(b.id), Image: b.edge.Images(), Topics: b.edge, Settings: api.NewBrokerConfig(b.current.Load), LogDirs: logDirs{b}},
 	}
 }
 

@@ -60,8 +60,12 @@ type Options struct {
 	Defaults   controller.Defaults
 	Internal   map[string]meta.NewTopic // how the broker's own topics are created on demand
 	NoDeletion bool                     // delete.topic.enable=false
-	Now        func() time.Time
-	Events     *Events
+	// Reconfigure applies what is set on all brokers and on this one while they
+	// run, before the replicas are configured anew, and gives this broker as
+	// clients shall see it from now on; nil: nothing of it acts.
+	Reconfigure func(BrokerConfigs) meta.Broker
+	Now         func() time.Time
+	Events      *Events
 }
 
 // Edge runs the controller of a broker that stands alone. Any goroutine, but

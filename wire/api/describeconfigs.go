@@ -39,6 +39,8 @@ type settings interface {
 	keyRules
 	// BrokerSettings gives every setting of this broker.
 	BrokerSettings() []Setting
+	// ClusterSettings gives what is set on all brokers while they run.
+	ClusterSettings() []Setting
 }
 
 // adoptedKey is shown on a topic that was found on disk without its settings
@@ -94,8 +96,11 @@ func describe(r *kmsg.DescribeConfigsRequestResource, broker meta.BrokerID, imag
 		return found, nil
 	case kmsg.ConfigResourceTypeBroker:
 		whole, err := wholeCluster(r.ResourceName, broker)
-		if err != nil || whole {
-			return nil, err // nothing is set for all brokers at once: there is only this one's file
+		if err != nil {
+			return nil, err
+		}
+		if whole {
+			return settings.ClusterSettings(), nil
 		}
 		return settings.BrokerSettings(), nil
 	case kmsg.ConfigResourceTypeBrokerLogger:
@@ -135,7 +140,7 @@ func settingEntry(s Setting, synonyms, doc bool) kmsg.DescribeConfigsResponseRes
 	out := kmsg.NewDescribeConfigsResponseResourceConfig()
 	out.Name, out.Value, out.ReadOnly, out.IsSensitive = s.Name, s.Value, s.ReadOnly, s.Sensitive
 	out.Source, out.IsDefault, out.ConfigType = s.Source, s.Source == kmsg.ConfigSourceDefaultConfig, s.Type
-	if doc {
+	if doc && s.Doc != "" {
 		out.Documentation = &s.Doc
 	}
 	for i := 0; synonyms && i < len(s.Synonyms); i++ {

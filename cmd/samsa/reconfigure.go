@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/samsa-broker/samsa/config"
+	"github.com/samsa-broker/samsa/controller/embedded"
+	"github.com/samsa-broker/samsa/controller/meta"
+	"github.com/samsa-broker/samsa/wire/server"
+)
+
+// What can change while the broker runs (Kafka's dynamic broker configs).
+
+// configure lays what is stored over server.properties, before anything that
+// depends on it is opened.
+func (b *broker) configure() {
+	set := b.edge.BrokerConfigs()
+	if len(set.All)+len(set.Own) == 0 {
+		return
+	}
+	b.edge.Introduce(b.apply(set))
+}
+
+// reconfigure applies what was changed to the running broker. The controller
+// configures the replicas afterwards.
+func (b *broker) reconfigure(set embedded.BrokerConfigs) meta.Broker {
+	self := b.apply(set)
+	limits, err := b.limits()
+	if err != nil { // a host of the overrides that is not to be found
+		b.log.Error("connection limits are as they were", "err", err)
+		return self
+	}
+	if s, can := any(b.server).(interface{ SetLimits(server.Limits) }); can {
+		s.SetLimits(limits)
+	}
+	return self
+}
+
+// apply makes the configuration in force and names what in it has no effect.
+func (b *broker) apply(set embedded.BrokerConfigs) meta.Broker {
+	next, notices := b.conf.WithDynamic(set.All, set.Own)
+	b.current.Store(next)
+	both := maps.Clone(set.All)
+	if both == nil {
+		both = map[string]string{}
+	}
+	maps.Copy(both, set.Own)
+	for _, n := range slices.Concat(notices, config.IdleDynamic(both)) {
+		if _, before := b.parts.named.LoadOrStore("broker "+n.Key, true); !before {
+			b.log.Info("config set while the broker runs: "+n.String(), "key", n.Key)
+		}
+	}
+	return b.self()
+}
+
+// limits bound what peers can make the server hold.
+func (b *broker) limits() (server.Limits, error) {
+	conf := b.current.Load()
+	l := server.Limits{
+		FrameBytes: conf.RequestMaxBytes, ControlFrameBytes: conf.ControlFrameMaxBytes, TotalBytes: conf.MemoryBytes,
+		Connections: conf.MaxConnections, ConnectionsPerIP: conf.MaxConnectionsPerIP, Idle: conf.ConnectionsMaxIdle,
+		PerIP: map[netip.Addr]int{},
+	}
+	if queued := conf.QueuedMaxBytes; queued > 0 && (l.TotalBytes == 0 || queued < l.TotalBytes) {
+		l.TotalBytes = queued
+	}
+	if l.ConnectionsPerIP == 0 {
+		l.ConnectionsPerIP = -1 // none but the exceptions
+	}
+	for host, n := range conf.MaxConnectionsPerHost {
+		addrs, err := net.LookupHost(host)
+		if err != nil {
+			return l, fmt.Errorf("max.connections.per.ip.overrides: %w", err)
+		}
+		for _, text := range addrs {
+			if addr, err := netip.ParseAddr(text); err == nil {
+				l.PerIP[addr.Unmap()] = n
+			}
+		}
+	}
+	return l, nil
+}
