@@ -27,8 +27,7 @@ var listenerPrefix = regexp.MustCompile(`^listener\.name\.([^.]*)\.(.*)$`)
 var perListener = []string{"ssl.key.password", "ssl.keystore.certificate.chain", "ssl.keystore.key", "ssl.keystore.location",
 	"ssl.keystore.password", "ssl.keystore.type", "ssl.truststore.certificates", "ssl.truststore.location", "ssl.truststore.password", "ssl.truststore.type"}
 
-// ofListeners are the keys of a listener that may be set for all brokers at
-// once, and for a listener that exists.
+// ofListeners are the keys of a listener that may be set for all brokers at once.
 var ofListeners = []string{"max.connections", "max.connection.creation.rate", "num.network.threads"}
 
 // addresses cannot change while a broker runs here, though they could in Kafka.
@@ -239,7 +238,7 @@ func (b *Broker) checkChange(next *Broker) (faults []error) {
 			fault(key, "want at least 1, at least half and at most double of what it is, which is "+strconv.FormatInt(was, 10))
 		}
 	}
-	for _, key := range []string{"max.connections", "max.connection.creation.rate", "remote.log.index.file.cache.total.size.bytes",
+	for _, key := range []string{"remote.log.index.file.cache.total.size.bytes",
 		"remote.log.manager.copy.max.bytes.per.second", "remote.log.manager.fetch.max.bytes.per.second"} {
 		if is := next.integer(key); is != b.integer(key) && is < 1 {
 			fault(key, "want at least 1")
@@ -263,20 +262,35 @@ func (b *Broker) checkChange(next *Broker) (faults []error) {
 	return append(faults, b.checkListenerChange(next)...)
 }
 
-// checkListenerChange: of a listener that exists little can change.
+// checkListenerChange judges what belongs to listeners that exist: their limits,
+// and, as soon as a key of all listeners changes, too, that nothing else of
+// theirs is other than in the file. (That is Kafka's order of things: the second
+// kind may be stored first.)
 func (b *Broker) checkListenerChange(next *Broker) (faults []error) {
+	general := slices.ContainsFunc(names(next.set), func(name string) bool {
+		return (perBroker(name) || slices.Contains(ofListeners, name)) && next.set[name] != b.text(name)
+	})
+	for _, key := range []string{"max.connections", "max.connection.creation.rate"} {
+		acts := slices.ContainsFunc(next.Listeners, func(l Listener) bool {
+			_, own := next.extra["listener.name."+strings.ToLower(l.Name)+"."+key]
+			return !own
+		})
+		if is := next.integer(key); acts && is != b.integer(key) && is < 1 {
+			faults = append(faults, &ValueError{Key: key, Value: next.text(key), Allowed: "want at least 1"})
+		}
+	}
 	for _, name := range names(next.extra) {
 		m := listenerPrefix.FindStringSubmatch(name)
-		if m == nil || next.extra[name] == b.extra[name] {
+		if m == nil || !slices.ContainsFunc(next.Listeners, func(l Listener) bool { return strings.EqualFold(l.Name, m[1]) }) {
 			continue
 		}
-		exists := slices.ContainsFunc(next.Listeners, func(l Listener) bool { return strings.EqualFold(l.Name, m[1]) })
-		if exists && !slices.Contains(perListener, m[2]) && !slices.Contains(ofListeners, m[2]) {
-			faults = append(faults, &ValueError{Key: name, Value: keyOf(name).shown(next.extra[name]),
-				Allowed: "it cannot change for a listener that exists; start again, or make a new listener"})
+		limit, value := slices.Contains(ofListeners, m[2]), next.extra[name]
+		if n, err := strconv.ParseInt(trim(value), 10, 64); limit && value != b.extra[name] && (err != nil || n < 1) {
+			faults = append(faults, &ValueError{Key: name, Value: value, Allowed: "want at least 1"})
 		}
-		if n, err := strconv.ParseInt(trim(next.extra[name]), 10, 64); exists && slices.Contains(ofListeners, m[2]) && (err != nil || n < 1) {
-			faults = append(faults, &ValueError{Key: name, Value: next.extra[name], Allowed: "want at least 1"})
+		if general && !limit && !slices.Contains(perListener, m[2]) && value != b.from.file[name] {
+			faults = append(faults, &ValueError{Key: name, Value: keyOf(name).shown(value),
+				Allowed: "it cannot change for a listener that exists; start again, or make a new listener"})
 		}
 	}
 	return faults

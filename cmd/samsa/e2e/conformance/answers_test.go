@@ -101,7 +101,6 @@ func acceptedDifferences() []accepted {
 		a(`^ListOffsets .* v0 .*OldStyleOffsets`, "version 0 lists where segments begin; we give the one offset that was asked for"),
 		a(`^ListGroups .*(length: 3, Kafka 4|strange)`, "Kafka keeps an empty group after a Join it refused"),
 		a(`^DescribeConfigs .* v0 .*IsDefault: true, Kafka false`, "Kafka leaves the field unset"),
-		a(`^DescribeConfigs broker .*ReadOnly: true, Kafka false`, "no setting of the broker changes while it runs"),
 		a(`^DescribeConfigs .*ErrorMessage: (null|some), Kafka $`, "Kafka sends an empty text"),
 		a(`^AlterConfigs empty topic `, "no topic has that name: unknown is as true as invalid"),
 		a(`^IncrementalAlterConfigs (append to an odd key|odd op) `, "Kafka fails on it with UNKNOWN_SERVER_ERROR"),
