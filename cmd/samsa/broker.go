@@ -255,7 +255,7 @@ func (b *broker) lead() error {
 
 // serve opens the server and lets the listeners in.
 func (b *broker) serve(listeners []*netpoll.Listener) (err error) {
-	limits, err := b.limits()
+	limits, err := inForce{b.current.Load()}.limits()
 	if err != nil {
 		return err
 	}

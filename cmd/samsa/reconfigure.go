@@ -3,10 +3,7 @@
 package main
 
 import (
-	"fmt"
 	"maps"
-	"net"
-	"net/netip"
 	"slices"
 
 	"github.com/samsa-broker/samsa/config"
@@ -16,6 +13,9 @@ import (
 )
 
 // What can change while the broker runs (Kafka's dynamic broker configs).
+
+// inForce is a configuration at one moment.
+type inForce struct{ conf *config.Broker }
 
 // configure lays what is stored over server.properties, before anything that
 // depends on it is opened.
@@ -31,7 +31,7 @@ func (b *broker) configure() {
 // configures the replicas afterwards.
 func (b *broker) reconfigure(set embedded.BrokerConfigs) meta.Broker {
 	self := b.apply(set)
-	limits, err := b.limits()
+	limits, err := inForce{b.current.Load()}.limits()
 	if err != nil { // a host of the overrides that is not to be found
 		b.log.Error("connection limits are as they were", "err", err)
 		return self
@@ -57,32 +57,4 @@ func (b *broker) apply(set embedded.BrokerConfigs) meta.Broker {
 		}
 	}
 	return b.self()
-}
-
-// limits bound what peers can make the server hold.
-func (b *broker) limits() (server.Limits, error) {
-	conf := b.current.Load()
-	l := server.Limits{
-		FrameBytes: conf.RequestMaxBytes, ControlFrameBytes: conf.ControlFrameMaxBytes, TotalBytes: conf.MemoryBytes,
-		Connections: conf.MaxConnections, ConnectionsPerIP: conf.MaxConnectionsPerIP, Idle: conf.ConnectionsMaxIdle,
-		PerIP: map[netip.Addr]int{},
-	}
-	if queued := conf.QueuedMaxBytes; queued > 0 && (l.TotalBytes == 0 || queued < l.TotalBytes) {
-		l.TotalBytes = queued
-	}
-	if l.ConnectionsPerIP == 0 {
-		l.ConnectionsPerIP = -1 // none but the exceptions
-	}
-	for host, n := range conf.MaxConnectionsPerHost {
-		addrs, err := net.LookupHost(host)
-		if err != nil {
-			return l, fmt.Errorf("max.connections.per.ip.overrides: %w", err)
-		}
-		for _, text := range addrs {
-			if addr, err := netip.ParseAddr(text); err == nil {
-				l.PerIP[addr.Unmap()] = n
-			}
-		}
-	}
-	return l, nil
 }

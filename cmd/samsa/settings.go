@@ -3,6 +3,9 @@
 package main
 
 import (
+	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"time"
@@ -17,6 +20,7 @@ import (
 	"github.com/samsa-broker/samsa/netpoll"
 	"github.com/samsa-broker/samsa/replica"
 	"github.com/samsa-broker/samsa/wire/api"
+	"github.com/samsa-broker/samsa/wire/server"
 )
 
 // What the configuration means to each room.
@@ -77,6 +81,33 @@ func (b *broker) internalTopics() map[string]meta.NewTopic {
 			},
 		},
 	}
+}
+
+// limits bound what peers can make the server hold.
+func (b inForce) limits() (server.Limits, error) {
+	l := server.Limits{
+		FrameBytes: b.conf.RequestMaxBytes, ControlFrameBytes: b.conf.ControlFrameMaxBytes, TotalBytes: b.conf.MemoryBytes,
+		Connections: b.conf.MaxConnections, ConnectionsPerIP: b.conf.MaxConnectionsPerIP, Idle: b.conf.ConnectionsMaxIdle,
+		PerIP: map[netip.Addr]int{},
+	}
+	if queued := b.conf.QueuedMaxBytes; queued > 0 && (l.TotalBytes == 0 || queued < l.TotalBytes) {
+		l.TotalBytes = queued
+	}
+	if l.ConnectionsPerIP == 0 {
+		l.ConnectionsPerIP = -1 // none but the exceptions
+	}
+	for host, n := range b.conf.MaxConnectionsPerHost {
+		addrs, err := net.LookupHost(host)
+		if err != nil {
+			return l, fmt.Errorf("max.connections.per.ip.overrides: %w", err)
+		}
+		for _, text := range addrs {
+			if addr, err := netip.ParseAddr(text); err == nil {
+				l.PerIP[addr.Unmap()] = n
+			}
+		}
+	}
+	return l, nil
 }
 
 // listenOptions are the sizes of the sockets.

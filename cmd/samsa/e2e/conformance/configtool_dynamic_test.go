@@ -59,7 +59,9 @@ func TestBrokerConfigsChangeLikeKafkas(t *testing.T) {
 }
 
 func brokerConfigSteps() []configStep {
-	step := func(broker, op string, keys ...string) configStep { return configStep{broker: broker, op: op, keys: keys} }
+	step := func(broker, op string, keys ...string) configStep {
+		return configStep{broker: broker, op: op, keys: keys}
+	}
 	check := func(broker, op string, keys ...string) configStep { return configStep{broker, op, keys, true} }
 	return []configStep{
 		step("0", "set", "log.retention.ms=1000000"), step("", "set", "log.retention.ms=2000000"), step("0", "delete", "log.retention.ms"),
