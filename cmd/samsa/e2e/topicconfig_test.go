@@ -22,7 +22,8 @@ import (
 // shop is the broker that the topic configs are tried on.
 type shop struct {
 	*Broker
-	t *testing.T
+	t    *testing.T
+	wide *wideKey // a key that is set on the broker instead of on topics; nil: none
 }
 
 // topic makes a topic of one partition with a config laid over what the proof
@@ -33,6 +34,9 @@ func (s *shop) topic(name string, configs ...string) string {
 	for _, c := range configs {
 		key, value, _ := strings.Cut(c, "=")
 		values[key] = value
+	}
+	if s.wide != nil {
+		return s.wide.topic(s, name, values)
 	}
 	CreateTopic(s.t, s.Addr, name, 1, values)
 	return name

@@ -156,8 +156,8 @@ func proveMaxMessageBytes(s *shop) error {
 	if err := s.send(small, every(1, 1200, 0)...); !errors.Is(err, kerr.MessageTooLarge) {
 		return fmt.Errorf("1200 bytes: %v", err)
 	}
-	if err := s.send(s.topic("inherits"), every(1, 2_000_000, 0)...); err != nil {
-		return fmt.Errorf("message.max.bytes of the broker: %w", err)
+	if err := s.send(s.topic("large", "max.message.bytes=2097152"), every(1, 2_000_000, 0)...); err != nil {
+		return fmt.Errorf("2000000 bytes: %w", err)
 	}
 	return nil
 }
