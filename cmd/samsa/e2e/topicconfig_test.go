@@ -165,7 +165,7 @@ var proofs = map[string]func(s *shop) error{
 	"index.interval.bytes":   proveIndexInterval,
 	"compression.gzip.level": func(s *shop) error { return s.smaller("gzip", "1", "9") },
 	"compression.lz4.level":  func(s *shop) error { return s.smaller("lz4", "9", "17") },
-	"compression.zstd.level": func(s *shop) error { return s.smaller("zstd", "1", "19") },
+	"compression.zstd.level": func(s *shop) error { return s.smaller("zstd", "3", "19") },
 	// The rig that cuts the power shows these two: they matter with samsa.durability=kafka.
 	"flush.messages": func(*shop) error { return nil },
 	"flush.ms":       func(*shop) error { return nil },
