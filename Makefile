@@ -5,6 +5,7 @@ RING := -tags giouring -ldflags=-checklinkname=0
 E2E  := ./cmd/samsa/e2e
 FUZZTIME ?= 10s
 PART ?= help
+TESTFLAGS ?=
 PEERS ?=
 CONFORMANCE ?= .
 
@@ -21,7 +22,7 @@ run: build ## build and start a standalone broker on :9092, data in ./data
 	./bin/samsa start config/server.properties
 
 test: ## the tests that need nothing but Go and make
-	$(GO) test $(RING) ./...
+	$(GO) test $(RING) $(TESTFLAGS) ./...
 
 check: ## formatting, vet, staticcheck and the tree's own rules
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
@@ -32,7 +33,7 @@ check: ## formatting, vet, staticcheck and the tree's own rules
 	$(GO) test -count=1 ./cmd/tidy
 
 race: ## the rooms' tests under the race detector
-	$(GO) test -race $(RING) $$($(GO) list ./... | grep -v /e2e)
+	$(GO) test -race $(RING) $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e)
 
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@set -e; for pkg in $$(grep -rl --include=*_test.go '^func Fuzz' . | xargs -n1 dirname | sort -u); do \

@@ -16,6 +16,15 @@
 // and what is allowed. A key is never silently ignored: one that has no effect
 // here comes back as a Notice with the reason, and one whose silent loss would
 // be dangerous is an error.
+//
+// # While the broker runs
+//
+// What Kafka calls dynamic broker configs are two more layers over the file: set
+// on all brokers, and above that on this one. CheckDynamic judges a change as
+// Kafka 3.9 in ZooKeeper mode does, but for these: listeners and their protocols
+// cannot change without a restart; passwords of listeners cannot be stored,
+// because nothing here would use them; and what would keep every topic from
+// being made (a smallest compaction lag above the largest) is refused at once.
 package config
 
 import (

@@ -142,21 +142,18 @@ func (b *broker) openStorage() error {
 	if err != nil {
 		return err
 	}
+	b.parts = &partitions{broker: b}
 	b.edge, err = embedded.Open(embedded.Options{
 		Dirs: b.conf.LogDirs, Broker: b.self(), ClusterID: cluster,
 		Defaults:   controller.Defaults{Partitions: b.conf.NumPartitions, ReplicationFactor: b.conf.DefaultReplicationFactor},
 		Internal:   b.internalTopics(),
 		NoDeletion: !b.conf.DeleteTopics,
 		Now:        time.Now,
-		Events:     &embedded.Events{Notice: func(text string) { b.log.Info(text) }},
-
-		Reconfigure: b.reconfigure,
+		Events:     &embedded.Events{Notice: func(text string) { b.log.Info(text) }}, Reconfigure: b.reconfigure,
 	})
 	if err != nil {
 		return err
 	}
-	b.parts = &partitions{broker: b}
-	b.configure()
 	if err := b.openDirs(); err != nil {
 		return err
 	}

@@ -17,33 +17,26 @@ import (
 // inForce is a configuration at one moment.
 type inForce struct{ conf *config.Broker }
 
-// configure lays what is stored over server.properties, before anything that
-// depends on it is opened.
-func (b *broker) configure() {
-	set := b.edge.BrokerConfigs()
-	if len(set.All)+len(set.Own) == 0 {
-		return
-	}
-	b.edge.Introduce(b.apply(set))
-}
-
-// reconfigure applies what was changed to the running broker. The controller
-// configures the replicas afterwards.
+// reconfigure applies what is set to the broker: before it serves what is
+// stored, later every change. The controller configures the replicas afterwards.
 func (b *broker) reconfigure(set embedded.BrokerConfigs) meta.Broker {
-	self := b.apply(set)
+	b.apply(set)
+	if b.server == nil {
+		return b.self()
+	}
 	limits, err := inForce{b.current.Load()}.limits()
 	if err != nil { // a host of the overrides that is not to be found
 		b.log.Error("connection limits are as they were", "err", err)
-		return self
+		return b.self()
 	}
 	if s, can := any(b.server).(interface{ SetLimits(server.Limits) }); can {
 		s.SetLimits(limits)
 	}
-	return self
+	return b.self()
 }
 
 // apply makes the configuration in force and names what in it has no effect.
-func (b *broker) apply(set embedded.BrokerConfigs) meta.Broker {
+func (b *broker) apply(set embedded.BrokerConfigs) {
 	next, notices := b.conf.WithDynamic(set.All, set.Own)
 	b.current.Store(next)
 	both := maps.Clone(set.All)
@@ -56,5 +49,4 @@ func (b *broker) apply(set embedded.BrokerConfigs) meta.Broker {
 			b.log.Info("config set while the broker runs: "+n.String(), "key", n.Key)
 		}
 	}
-	return b.self()
 }

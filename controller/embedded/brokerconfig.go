@@ -19,13 +19,6 @@ type BrokerConfigs struct {
 	Own map[string]string // on this one
 }
 
-// BrokerConfigs gives what is stored.
-func (e *Edge) BrokerConfigs() BrokerConfigs {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.configs
-}
-
 // loadBrokerConfigs reads what is stored; a missing node sets nothing.
 func loadBrokerConfigs(t *txn, id meta.BrokerID) (c BrokerConfigs, err error) {
 	for _, of := range []struct {
@@ -102,13 +95,4 @@ func (r *runner) reconfigure() error {
 	})
 	r.images.Publish(r.images.Load().WithBrokers(self.ID, []meta.Broker{self}))
 	return err
-}
-
-// Introduce says before Start how clients shall see this broker, where what is
-// stored says it differently from the options of Open.
-func (e *Edge) Introduce(self meta.Broker) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.o.Broker = self
-	e.images.Publish(e.images.Load().WithBrokers(self.ID, []meta.Broker{self}))
 }

@@ -61,8 +61,9 @@ type Options struct {
 	Internal   map[string]meta.NewTopic // how the broker's own topics are created on demand
 	NoDeletion bool                     // delete.topic.enable=false
 	// Reconfigure applies what is set on all brokers and on this one while they
-	// run, before the replicas are configured anew, and gives this broker as
-	// clients shall see it from now on; nil: nothing of it acts.
+	// run: in Open, where something is stored, and at each change, before the
+	// replicas are configured anew. It gives this broker as clients shall see it
+	// from now on. nil: nothing of it acts.
 	Reconfigure func(BrokerConfigs) meta.Broker
 	Now         func() time.Time
 	Events      *Events
@@ -130,6 +131,9 @@ func Open(o Options) (*Edge, error) {
 	if err != nil {
 		e.store.close()
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if c := e.configs; o.Reconfigure != nil && len(c.All)+len(c.Own) > 0 {
+		e.o.Broker = o.Reconfigure(c)
 	}
 	e.unveil()
 	return e, nil
