@@ -93,6 +93,7 @@ var quick = map[string]string{"log.retention.check.interval.ms": "200", "log.flu
 func TestEveryBrokerWideDefault(t *testing.T) {
 	for _, w := range wideKeys {
 		t.Run(w.broker, func(t *testing.T) {
+			t.Parallel()
 			props := maps.Clone(quick)
 			props[w.broker] = w.value
 			s := &shop{t: t, wide: &w, Broker: Start(t, Options{Props: props})}
