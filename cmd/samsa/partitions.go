@@ -90,12 +90,12 @@ func (p *partitions) config(values map[string]string, adopted bool) (c *engine.C
 
 // nameIdle says once of each topic config that it is stored and has no effect.
 func (p *partitions) nameIdle(values map[string]string) {
-	for _, k := range config.TopicKeys() {
-		if _, set := values[k.Name]; !set || k.Effect == config.Acts {
-			continue
+	for _, n := range config.TopicNotices(values) {
+		if n.Kind == config.Unknown {
+			continue // an older Kafka's, in a directory that was adopted
 		}
-		if _, before := p.named.LoadOrStore(k.Name, true); !before {
-			p.broker.log.Info("topic config is stored and has no effect here", "key", k.Name, "why", k.Why)
+		if _, before := p.named.LoadOrStore(n.Key, true); !before {
+			p.broker.log.Info("topic config is stored and has no effect here", "key", n.Key, "why", n.Why)
 		}
 	}
 }
