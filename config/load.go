@@ -81,7 +81,9 @@ func Load(r io.Reader, overrides []string) (*Broker, []Notice, error) {
 		key := brokerIndex[name]
 		if key == nil {
 			b.extra[name] = set[name]
-			notices = append(notices, stranger(name))
+			if !actsForListener(name) {
+				notices = append(notices, stranger(name))
+			}
 			continue
 		}
 		value, err := key.Parse(set[name])
@@ -139,7 +141,7 @@ func names(m map[string]string) []string {
 // listener or a plugin, the rest is probably misspelt.
 func stranger(name string) Notice {
 	for _, p := range []struct{ prefix, why string }{
-		{"listener.name.", "keys of a single listener are not supported yet"},
+		{listenerKeys, "of the keys of a single listener only max.connections and max.connection.creation.rate are supported yet"},
 		{"rsm.config.", whyTiered}, // keys that Kafka hands on to a plugin
 		{"rlmm.config.", whyTiered},
 	} {

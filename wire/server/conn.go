@@ -15,7 +15,7 @@ type conn struct {
 	lane     *lane
 	sock     *netpoll.Sock
 	remote   netip.AddrPort
-	listener string
+	home     *listener // it came in by
 	acct     *account
 	client   api.Client
 	clientID []byte // the bytes client.ID was made from
@@ -25,6 +25,8 @@ type conn struct {
 	input
 	line
 	output
+
+	pushedOut bool // to make room for another
 
 	dead     bool  // no more is started; the socket is being closed
 	closed   bool  // the socket is gone
@@ -39,7 +41,7 @@ type conn struct {
 // open starts serving a new connection.
 func (l *lane) open(n *newcomer) {
 	addr := n.sock.RemoteAddr()
-	c := &conn{lane: l, sock: n.sock, remote: addr, listener: n.listener.name, acct: n.acct, active: l.loop.Now()}
+	c := &conn{lane: l, sock: n.sock, remote: addr, home: n.listener, acct: n.acct, active: l.loop.Now()}
 	c.client = api.Client{Host: addr.Addr(), Principal: "User:ANONYMOUS", Listener: n.listener.name}
 	c.recvOp = netpoll.Op{Kind: netpoll.Recv, Sock: n.sock, Done: c.onRecv}
 	c.intoOp = netpoll.Op{Kind: netpoll.RecvInto, Sock: n.sock, Done: c.onInto}
@@ -50,7 +52,7 @@ func (l *lane) open(n *newcomer) {
 	c.input.conn, c.output.conn = c, c
 	c.room.conn, c.room.acct = c, n.acct
 	l.conns.push(c)
-	l.server.events.opened(c.listener, c.remote)
+	l.server.events.opened(c.home.name, c.remote)
 	l.watch()
 	if l.server.draining.Load() {
 		c.kill(ErrClosed)
@@ -114,7 +116,7 @@ func (c *conn) warn(k kind, why error) {
 		if c.client.ID != "" {
 			id = fmt.Sprintf(" (client %q)", c.client.ID)
 		}
-		return fmt.Sprintf("closed %s on listener %s%s: %v", c.remote, c.listener, id, why)
+		return fmt.Sprintf("closed %s on listener %s%s: %v", c.remote, c.home.name, id, why)
 	})
 	c.kill(why)
 }
@@ -138,8 +140,8 @@ func (c *conn) settle() {
 	c.freeSlab()
 	c.lane = nil
 	l.conns.remove(c)
-	l.server.leave(c.acct)
-	l.server.events.closed(c.listener, c.remote, c.why)
+	l.server.leave(c)
+	l.server.events.closed(c.home.name, c.remote, c.why)
 	if l.conns.head == nil {
 		for _, ch := range l.empty {
 			close(ch)

@@ -41,19 +41,10 @@ type newcomer struct {
 	sock     *netpoll.Sock
 	listener *listener
 	acct     *account
-	refused  bool
-	op       netpoll.Op
 }
 
 // Run implements netpoll.Message.
-func (n *newcomer) Run() {
-	if n.refused {
-		n.op = netpoll.Op{Kind: netpoll.CloseSock, Sock: n.sock}
-		n.lane.loop.Submit(&n.op)
-		return
-	}
-	n.lane.open(n)
-}
+func (n *newcomer) Run() { n.lane.open(n) }
 
 // chunk is a receive buffer with the number of those who still look at it, or
 // a copy of one.
@@ -144,8 +135,17 @@ func (l *lane) recycle(k *call) {
 	k.next, l.free[k.handler.Key] = l.free[k.handler.Key], k
 }
 
-// drain lets every connection close once it has answered.
+// drain lets every connection close once it has answered, and drops those that
+// wait to be let in.
 func (l *lane) drain() {
+	l.server.mu.Lock()
+	listeners := l.server.listeners
+	l.server.mu.Unlock()
+	for _, ln := range listeners {
+		if ln.home == l {
+			ln.admit()
+		}
+	}
 	for c := l.conns.head; c != nil; {
 		next := c.next
 		c.drain()
