@@ -117,6 +117,9 @@ func (p *portSock) read(l *portableLoop, op *Op) error {
 		n, err := p.conn.Read(l.arena.at(i))
 		if n > 0 {
 			l.Post(&portRecv{l, op, i, n})
+			if op.Once && err == nil {
+				return ErrCanceled
+			}
 		} else {
 			l.buffers <- i
 		}

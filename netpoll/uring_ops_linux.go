@@ -208,7 +208,10 @@ func (l *uringLoop) accepted(op *Op, c ring.CQE) {
 func (l *uringLoop) receive(op *Op) {
 	e := l.ask(op, ring.OpRecv, int32(op.Sock.fd))
 	if op.Kind == Recv {
-		e.IoPrio, e.Flags, e.BufIG = ring.RecvMultishot, ring.FlagBufferSelect, uringGroup
+		e.Flags, e.BufIG = ring.FlagBufferSelect, uringGroup
+		if !op.Once {
+			e.IoPrio = ring.RecvMultishot
+		}
 		return
 	}
 	rest := op.Data[op.moved:]
@@ -237,6 +240,8 @@ func (l *uringLoop) received(op *Op, c ring.CQE) {
 		l.end(op, nil)
 	case op.stop != nil:
 		l.end(op, op.stop)
+	case c.Res > 0 && op.Once:
+		l.end(op, ErrCanceled)
 	case c.Res > 0, e == unix.EINTR, e == unix.EAGAIN:
 		l.receive(op) // the kernel ended the series, not the connection
 	case e == unix.ENOBUFS:

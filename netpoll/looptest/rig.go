@@ -43,6 +43,7 @@ func Run(t *testing.T, b Backend) {
 		{"Accept", accept},
 		{"AcceptEnds", acceptEnds},
 		{"RecvSplitAndMerged", recvSplit},
+		{"RecvOnce", recvOnce},
 		{"BigRecvInto", bigRecvInto},
 		{"RecvIntoEOF", recvIntoEOF},
 		{"SendOrder", sendOrder},

@@ -12,15 +12,18 @@ import (
 
 // conn is one connection. It belongs to its lane's loop.
 type conn struct {
-	lane     *lane
-	sock     *netpoll.Sock
-	remote   netip.AddrPort
-	home     *listener // it came in by
-	acct     *account
-	client   api.Client
-	clientID []byte // the bytes client.ID was made from
-	active   int64  // when bytes last moved, in the loop's time
-	begun    bool   // a frame has been recognised
+	lane      *lane
+	sock      *netpoll.Sock
+	remote    netip.AddrPort
+	home      *listener // it came in by
+	acct      *account
+	purse     *purse
+	held      int // bytes of small frames, waiting requests and unsent replies
+	blockedAt int // place in the purse's blocked, counted from 1
+	client    api.Client
+	clientID  []byte // the bytes client.ID was made from
+	active    int64  // when bytes last moved, in the loop's time
+	begun     bool   // a frame has been recognised
 
 	input
 	line
@@ -51,6 +54,7 @@ func (l *lane) open(n *newcomer) {
 	c.closeOp = netpoll.Op{Kind: netpoll.CloseSock, Sock: n.sock, Done: c.onClosed}
 	c.input.conn, c.output.conn = c, c
 	c.room.conn, c.room.acct = c, n.acct
+	l.join(c)
 	l.conns.push(c)
 	l.server.events.opened(c.home.name, c.remote)
 	l.watch()
@@ -138,6 +142,7 @@ func (c *conn) settle() {
 	}
 	l := c.lane
 	c.freeSlab()
+	l.part(c)
 	c.lane = nil
 	l.conns.remove(c)
 	l.server.leave(c)
@@ -175,6 +180,9 @@ func (c *conn) advance() {
 	if c.dead {
 		c.settle()
 		return
+	}
+	if c.short() {
+		c.purse.block(c)
 	}
 	if c.finished && c.head == nil && !c.sending && !c.reading {
 		c.kill(c.why)

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/samsa-broker/samsa/netpoll"
@@ -19,7 +20,14 @@ type lane struct {
 	lent   int    // receive buffers in use
 	free   [maxKeys]*call
 	conns  connList // least recently active first
-	empty  []chan struct{}
+	purses map[*account]*purse
+	kept   int // bytes of replies that free calls keep room for
+
+	trimmer  trimmer
+	trimming atomic.Bool // it is posted
+	tight    bool        // the budget was full when it ran last
+
+	empty []chan struct{}
 
 	patrol   netpoll.Timer // idle connections, frames that do not move
 	patrolOn bool
@@ -30,7 +38,8 @@ type lane struct {
 }
 
 func newLane(s *Server, loop netpoll.Loop) *lane {
-	l := &lane{server: s, loop: loop}
+	l := &lane{server: s, loop: loop, purses: map[*account]*purse{}}
+	l.trimmer.lane = l
 	l.patrol.Fire = l.onPatrol
 	return l
 }
@@ -51,6 +60,7 @@ func (n *newcomer) Run() { n.lane.open(n) }
 type chunk struct {
 	buf  netpoll.Buf
 	copy []byte // slab; nil: buf
+	of   *conn  // holds the copy
 	refs int
 	next *chunk // free list
 }
@@ -74,8 +84,9 @@ func (l *lane) drop(ch *chunk) {
 		return
 	}
 	if ch.copy != nil {
+		ch.of.hold(-cap(ch.copy))
 		l.slabs.put(ch.copy)
-		ch.copy = nil
+		ch.copy, ch.of = nil, nil
 	} else {
 		l.giveBuffer(ch)
 	}
@@ -92,13 +103,15 @@ func (l *lane) giveBuffer(ch *chunk) {
 // many receive buffers are in use they are copied at once, however few: peers
 // that send byte by byte to a line that takes no more must not keep the loop's
 // buffers from everyone else.
-func (l *lane) received(b netpoll.Buf, n int) (*chunk, []byte) {
+func (l *lane) received(c *conn, b netpoll.Buf, n int) (*chunk, []byte) {
 	ch := l.hold(b)
 	if l.lent <= l.server.limits.LentBuffers {
 		return ch, b.Data[:n]
 	}
 	ch.copy = l.slabs.get(n)
 	copy(ch.copy, b.Data[:n])
+	ch.of = c
+	c.hold(cap(ch.copy))
 	l.giveBuffer(ch)
 	return ch, ch.copy
 }
@@ -114,20 +127,24 @@ func (l *lane) newCall(h *api.Handler) *call {
 		return k
 	}
 	l.free[h.Key], k.next = k.next, nil
+	l.kept -= cap(k.Out)
 	return k
 }
 
-// reuseOutBytes and reuseChunks bound what an idle call keeps.
+// reuseOutBytes and reuseChunks bound what an idle call keeps, keptUp what all
+// of a lane keep of replies.
 const (
+	keptUp        = 32 << 20
 	reuseOutBytes = 64 << 10
 	reuseChunks   = 1024
 )
 
 // recycle takes a finished call back.
 func (l *lane) recycle(k *call) {
-	if cap(k.Out) > reuseOutBytes {
+	if cap(k.Out) > reuseOutBytes || l.kept+cap(k.Out) > keptUp {
 		k.Out = nil
 	}
+	l.kept += cap(k.Out)
 	if cap(k.Chunks()) > reuseChunks {
 		k.DropChunks()
 	}

@@ -33,20 +33,25 @@ type owner struct {
 }
 
 // free1 gives one owner's memory back.
-func (l *lane) free1(a *account, o owner) {
+func (c *conn) free1(o owner) {
+	l := c.lane
 	if o.ch != nil {
 		l.drop(o.ch)
 	}
-	if o.slab != nil {
-		l.slabs.put(o.slab)
-		l.server.frames.release(a, o.charged)
+	if o.slab == nil {
+		return
 	}
+	if o.charged == 0 {
+		c.hold(-cap(o.slab))
+	}
+	l.slabs.put(o.slab)
+	l.server.frames.release(c.acct, o.charged, true)
 }
 
 // crowdedLine tells whether the line takes no further frame for now.
 func (c *conn) crowdedLine() bool {
 	lim := &c.lane.server.limits
-	return c.finished || c.length >= lim.ConnRequests || c.bytes >= lim.ConnBytes
+	return c.finished || c.length >= lim.ConnRequests || c.bytes >= lim.ConnBytes || c.length > 0 && c.short()
 }
 
 // admissible tells whether a request that begins with b and will be size bytes
@@ -79,7 +84,7 @@ func (c *conn) admissible(b []byte, size int) bool {
 // arrive puts a whole frame into the line.
 func (c *conn) arrive(b []byte, o owner) {
 	if !c.admissible(b, len(b)) {
-		c.lane.free1(c.acct, o)
+		c.free1(o)
 		return
 	}
 	h, err := frame.ReadPreamble(b)
@@ -88,7 +93,7 @@ func (c *conn) arrive(b []byte, o owner) {
 		h, body, err = frame.ReadHeader(b)
 	}
 	if err != nil {
-		c.lane.free1(c.acct, o)
+		c.free1(o)
 		c.warn(kindFrame, fmt.Errorf("%w: api key %d version %d: %w", ErrProtocol, h.Key, h.Version, err))
 		return
 	}
@@ -105,6 +110,7 @@ func (c *conn) arrive(b []byte, o owner) {
 		c.bytes += k.inBytes
 	}
 	c.length++
+	c.hold(callCost)
 	k.next = nil
 	if c.tail == nil {
 		c.head = k
@@ -127,6 +133,7 @@ func (c *conn) copyOut(h frame.Header, body []byte, o owner) (frame.Header, []by
 	}
 	copy(b[n:], body)
 	c.lane.drop(o.ch)
+	c.hold(cap(b))
 	return h, b[n:], owner{slab: b}
 }
 
@@ -148,7 +155,7 @@ func (c *conn) startCalls() {
 		} else if c.running > 0 {
 			return
 		}
-		if c.unsent > c.lane.server.limits.UnsentBytes {
+		if c.unsent > c.lane.server.limits.UnsentBytes || c.unsent > 0 && c.short() {
 			return
 		}
 		c.starting = k.next
@@ -176,6 +183,7 @@ func (c *conn) dropWaiting() {
 		next := k.next
 		k.freeFrame()
 		c.length--
+		c.hold(-callCost)
 		c.lane.recycle(k)
 		k = next
 	}
@@ -210,6 +218,7 @@ func (c *conn) pop() {
 	c.length--
 	k.releaseSpans()
 	c.unsent -= k.outBytes
+	c.hold(-callCost - k.outHeld)
 	if s := c.lane.server; s.events.Served != nil {
 		s.events.Served(Served{
 			Key: k.Key, Version: k.Version, InBytes: k.inBytes, OutBytes: k.outBytes,

@@ -127,6 +127,9 @@ func StartZooKeeper(t testing.TB) string {
 func StartKafka(t testing.TB, zk, dir string, props map[string]string) *Kafka {
 	t.Helper()
 	k := &Kafka{t: t, zk: zk, Dir: dir, Addr: e2e.FreeAddr(t), logFile: filepath.Join(t.TempDir(), "server.log")}
+	if first, _, _ := strings.Cut(props["listeners"], ","); first != "" {
+		_, k.Addr, _ = strings.Cut(first, "://")
+	}
 	all := map[string]string{
 		"broker.id": "0", "listeners": "PLAINTEXT://" + k.Addr, "log.dirs": dir, "zookeeper.connect": zk,
 		"zookeeper.session.timeout.ms": "6000", "offsets.topic.num.partitions": "5", "offsets.topic.replication.factor": "1",
