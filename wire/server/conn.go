@@ -137,7 +137,7 @@ func (c *conn) settle() {
 		return
 	}
 	c.dropDone()
-	if c.head != nil || c.recvOn || c.intoOn || c.canceling || c.roomWait {
+	if c.head != nil || c.recvOn || c.intoOn || c.canceling || c.roomWait || c.resting {
 		return
 	}
 	l := c.lane

@@ -32,6 +32,10 @@ type lane struct {
 	patrol   netpoll.Timer // idle connections, frames that do not move
 	patrolOn bool
 
+	resting, rested []*conn // go on in the next turn; the list of the turn before
+	restOp          netpoll.Op
+	restOn          bool
+
 	coldBusy  int // reads of uncached ranges under way
 	coldFirst *conn
 	coldLast  *conn
@@ -40,6 +44,7 @@ type lane struct {
 func newLane(s *Server, loop netpoll.Loop) *lane {
 	l := &lane{server: s, loop: loop, purses: map[*account]*purse{}}
 	l.trimmer.lane = l
+	l.restOp = netpoll.Op{Kind: netpoll.Cancel, Done: l.onRest}
 	l.patrol.Fire = l.onPatrol
 	return l
 }

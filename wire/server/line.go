@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/samsa-broker/samsa/netpoll"
 	"github.com/samsa-broker/samsa/wire/frame"
 )
 
@@ -20,6 +21,10 @@ type line struct {
 	running    int // begun and not finished
 	unplaced   int // of those, Produce that do not yet stand in every queue
 	exclusive  int // of those, everything but Produce
+
+	turn    int64 // of the loop, in which started requests have begun
+	started int
+	resting bool // the line goes on in the next turn
 
 	advancing, again bool
 }
@@ -158,9 +163,56 @@ func (c *conn) startCalls() {
 		if c.unsent > c.lane.server.limits.UnsentBytes || c.unsent > 0 && c.short() {
 			return
 		}
+		if !c.mayStart() {
+			return
+		}
 		c.starting = k.next
 		k.start()
 	}
+}
+
+// startsPerTurn is how many requests of a connection begin in one turn of the
+// loop. Those who pipeline deeply must not make the others wait for their whole
+// lines.
+const startsPerTurn = 16
+
+// mayStart counts a start; when there were enough, the connection goes on in
+// the next turn.
+func (c *conn) mayStart() bool {
+	if now := c.lane.loop.Now(); c.turn != now {
+		c.turn, c.started = now, 0
+	}
+	if c.started >= startsPerTurn {
+		c.lane.rest(c)
+		return false
+	}
+	c.started++
+	return true
+}
+
+// rest lets c go on in the next turn.
+func (l *lane) rest(c *conn) {
+	if c.resting {
+		return
+	}
+	c.resting = true
+	l.resting = append(l.resting, c)
+	if !l.restOn {
+		l.restOn = true
+		l.loop.Submit(&l.restOp)
+	}
+}
+
+// onRest is Done of restOp, a Cancel of nothing: it comes with the next turn.
+func (l *lane) onRest(*netpoll.Op) {
+	l.restOn = false
+	all := l.resting
+	l.resting, l.rested = l.rested[:0], all
+	for _, c := range all {
+		c.resting, c.started = false, 0
+		c.advance()
+	}
+	clear(all)
 }
 
 // dropWaiting forgets the requests that have not begun.
