@@ -52,7 +52,7 @@ type produceCall struct {
 	kept  []*batch.Scratch // hold rewritten batches until the append is done
 	heavy bool             // the batches are checked on the pool
 
-	check, checked, placed, done, late produceStep
+	check, checked, placed, done, late, gone produceStep
 }
 
 // produceStep is a continuation of a produceCall: a Task that allocates nothing.
@@ -75,6 +75,7 @@ func (p *producer) state(c *Call) *produceCall {
 	s.placed = produceStep{s, (*produceCall).onPlaced}
 	s.done = produceStep{s, (*produceCall).reply}
 	s.late = produceStep{s, (*produceCall).onTimeout}
+	s.gone = produceStep{s, (*produceCall).onGone}
 	c.State = s
 	return s
 }
@@ -282,9 +283,20 @@ func (s *produceCall) append() {
 // in-sync replicas.
 func (s *produceCall) onPlaced() {
 	if s.req.Acks == replica.AcksAll {
-		s.c.Park(time.Duration(max(s.req.TimeoutMs, 0))*time.Millisecond, &s.late, nil)
+		s.c.Park(time.Duration(max(s.req.TimeoutMs, 0))*time.Millisecond, &s.late, &s.gone)
 	}
 	s.c.Placed()
+}
+
+// goneWait is how long a Produce waits for the in-sync replicas when its peer
+// sends no more, but may still read.
+const goneWait = 10 * time.Second
+
+// onGone: the connection ends. What the client asked for is on its way and is
+// carried out, but a timeout of its choosing does not keep its frame for long;
+// and not at all when nobody is left to read the answer.
+func (s *produceCall) onGone() {
+	s.c.Park(min(goneWait, time.Duration(max(s.req.TimeoutMs, 0))*time.Millisecond), &s.late, nil)
 }
 
 // onTimeout: the in-sync replicas did not have it in time.

@@ -241,14 +241,17 @@ func (c *conn) dropWaiting() {
 	}
 }
 
-// abortParked ends the wait of the parked request, if there is one: nobody is
-// left to wait for. There is one at most, as nothing runs beside it.
+// abortParked ends the wait of the parked requests: nobody is left to wait for.
+// Of all but Produce there is one at most, as nothing runs beside it.
 func (c *conn) abortParked() {
-	for k := c.head; k != c.starting; k = k.next {
-		if t := k.abort; t != nil && k.state == callRunning {
-			k.Unpark()
-			t.Run()
-			return
+	for again := true; again; { // an aborted request may leave the line
+		again = false
+		for k := c.head; k != c.starting && !again; k = k.next {
+			if t := k.abort; t != nil && k.state == callRunning {
+				k.Unpark()
+				t.Run()
+				again = true
+			}
 		}
 	}
 }

@@ -131,7 +131,7 @@ func (s *scene) judge() {
 	s.t.Helper()
 	var p99 time.Duration
 	limit := max(2*s.base, slack)
-	for range 3 { // a busy machine spoils a window; a flood spoils all
+	for range 6 { // a busy machine spoils a window; a flood spoils all
 		if p99 = s.v.p99(size(700*time.Millisecond, 5*time.Second)); p99 <= limit {
 			break
 		}
