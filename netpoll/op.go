@@ -101,7 +101,7 @@ type Op struct {
 	next   *Op    // in an opList
 	prev   *Op
 	list   *opList
-	sys    opSys
+	sys    *opSys // Send under way; the loop's
 }
 
 type opState uint8

@@ -40,7 +40,7 @@ type call struct {
 
 	arrived, began, ended int64 // loop time
 	outBytes              int   // of the reply, spans included
-	outHeld               int   // of them, those that lie in memory
+	outHeld               int   // what those count that lie in memory
 	sentSpans             int   // spans sent and released
 
 	timer          netpoll.Timer
@@ -87,7 +87,7 @@ func (k *call) finish() {
 	}
 	k.outBytes, k.outHeld = 0, 0
 	if !k.silent {
-		k.outBytes, k.outHeld = k.Size(), len(k.Out)
+		k.outBytes, k.outHeld = k.Size(), heapWeight*len(k.Out)
 	}
 	c.unsent += k.outBytes
 	c.hold(k.outHeld)

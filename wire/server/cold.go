@@ -20,7 +20,10 @@ func (out *output) readCold(sp api.Span, left int) {
 	n := min(left, coldStep)
 	c.reading = true
 	c.slab = c.lane.slabs.get(n)
-	op := &c.readOp
+	if c.readOp == nil {
+		c.readOp = &netpoll.Op{Kind: netpoll.ReadFile, Done: c.onRead}
+	}
+	op := c.readOp
 	op.File, op.FileAt = source(sp)
 	op.Off, op.Data, op.Len = sp.Off()+int64(c.off), c.slab[:n], n
 	l := c.lane
@@ -77,7 +80,7 @@ func (l *lane) nextCold() {
 	}
 	c.nextCold, c.inColdLine = nil, false
 	l.coldBusy++
-	l.loop.Submit(&c.readOp)
+	l.loop.Submit(c.readOp)
 }
 
 // leaveCold takes a dying connection out of the line for reads.

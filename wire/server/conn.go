@@ -35,7 +35,6 @@ type conn struct {
 	closed   bool  // the socket is gone
 	finished bool  // every request it will ever make is in the line
 	why      error // it ended
-	closeOp  netpoll.Op
 
 	next, prev *conn // in the lane
 	nextCold   *conn
@@ -47,11 +46,7 @@ func (l *lane) open(n *newcomer) {
 	c := &conn{lane: l, sock: n.sock, remote: addr, home: n.listener, acct: n.acct, active: l.loop.Now()}
 	c.client = api.Client{Host: addr.Addr(), Principal: "User:ANONYMOUS", Listener: n.listener.name}
 	c.recvOp = netpoll.Op{Kind: netpoll.Recv, Sock: n.sock, Done: c.onRecv}
-	c.intoOp = netpoll.Op{Kind: netpoll.RecvInto, Sock: n.sock, Done: c.onInto}
-	c.cancelOp = netpoll.Op{Kind: netpoll.Cancel, Target: &c.recvOp, Done: c.onCancel}
 	c.sendOp = netpoll.Op{Sock: n.sock, Done: c.onSent}
-	c.readOp = netpoll.Op{Kind: netpoll.ReadFile, Done: c.onRead}
-	c.closeOp = netpoll.Op{Kind: netpoll.CloseSock, Sock: n.sock, Done: c.onClosed}
 	c.input.conn, c.output.conn = c, c
 	c.room.conn, c.room.acct = c, n.acct
 	l.join(c)
@@ -110,7 +105,7 @@ func (c *conn) kill(why error) {
 	c.dropWaiting()
 	c.leaveCold()
 	c.abortParked()
-	c.lane.loop.Submit(&c.closeOp)
+	c.lane.loop.Submit(&netpoll.Op{Kind: netpoll.CloseSock, Sock: c.sock, Done: c.onClosed})
 }
 
 // warn says one line about the connection, and kills it.

@@ -12,13 +12,14 @@ import (
 
 // input is the receiving half of a connection.
 type input struct {
-	conn                     *conn
-	recvOp, intoOp, cancelOp netpoll.Op
-	recvOn, intoOn           bool // under way
-	canceling                bool
-	eof                      bool    // nothing follows the pieces
-	pieces                   []piece // received, not yet framed
-	pieceBytes               int
+	conn             *conn
+	recvOp           netpoll.Op
+	intoOp, cancelOp *netpoll.Op // made when first needed
+	recvOn, intoOn   bool        // under way
+	canceling        bool
+	eof              bool    // nothing follows the pieces
+	pieces           []piece // received, not yet framed
+	pieceBytes       int
 
 	// A frame that did not lie in one receive buffer, its length prefix
 	// included, is put together here.
@@ -63,8 +64,11 @@ func (in *input) receive() {
 		c.stopReading()
 	case !c.recvOn && into && len(c.pieces) == 0:
 		c.intoOn = true
+		if c.intoOp == nil {
+			c.intoOp = &netpoll.Op{Kind: netpoll.RecvInto, Sock: c.sock, Done: c.onInto}
+		}
 		c.intoOp.Data = c.asm[c.have:min(c.need, c.have+intoStep)]
-		c.lane.loop.Submit(&c.intoOp)
+		c.lane.loop.Submit(c.intoOp)
 	case !c.recvOn && !blocked && !into:
 		c.recvOn, c.recvOp.Once = true, c.sips()
 		c.lane.loop.Submit(&c.recvOp)
@@ -76,7 +80,10 @@ func (in *input) stopReading() {
 	c := in.conn
 	if c.recvOn && !c.canceling {
 		c.canceling = true
-		c.lane.loop.Submit(&c.cancelOp)
+		if c.cancelOp == nil {
+			c.cancelOp = &netpoll.Op{Kind: netpoll.Cancel, Target: &c.recvOp, Done: c.onCancel}
+		}
+		c.lane.loop.Submit(c.cancelOp)
 	}
 }
 

@@ -21,7 +21,8 @@ type lane struct {
 	free   [maxKeys]*call
 	conns  connList // least recently active first
 	purses map[*account]*purse
-	kept   int // bytes of replies that free calls keep room for
+	idle   int // free calls
+	kept   int // bytes of replies that they keep room for
 
 	trimmer  trimmer
 	trimming atomic.Bool // it is posted
@@ -133,12 +134,14 @@ func (l *lane) newCall(h *api.Handler) *call {
 	}
 	l.free[h.Key], k.next = k.next, nil
 	l.kept -= cap(k.Out)
+	l.idle--
 	return k
 }
 
 // reuseOutBytes and reuseChunks bound what an idle call keeps, keptUp what all
-// of a lane keep of replies.
+// of a lane keep of replies, idleUp how many calls a lane keeps.
 const (
+	idleUp        = 4096
 	keptUp        = 32 << 20
 	reuseOutBytes = 64 << 10
 	reuseChunks   = 1024
@@ -146,6 +149,11 @@ const (
 
 // recycle takes a finished call back.
 func (l *lane) recycle(k *call) {
+	if l.idle >= idleUp {
+		k.conn, k.Body, k.Raw, k.state = nil, nil, nil, callFree
+		return // the garbage collector's
+	}
+	l.idle++
 	if cap(k.Out) > reuseOutBytes || l.kept+cap(k.Out) > keptUp {
 		k.Out = nil
 	}

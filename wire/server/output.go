@@ -16,12 +16,13 @@ var errCut = errors.New("server: log segment was cut under a reader")
 // output is the sending half of a connection: one operation at a time, with as
 // many finished replies as are ready.
 type output struct {
-	conn           *conn
-	sendOp, readOp netpoll.Op
-	sending        bool // sendOp is under way
-	reading        bool // readOp is under way or in the lane's line for it
-	inColdLine     bool
-	unsent         int // reply bytes finished and not sent
+	conn       *conn
+	sendOp     netpoll.Op
+	readOp     *netpoll.Op // made when first needed
+	sending    bool        // sendOp is under way
+	reading    bool        // readOp is under way or in the lane's line for it
+	inColdLine bool
+	unsent     int // reply bytes finished and not sent
 
 	// Where the next byte comes from: Out[at:] of the first call, its span
 	// number span, off bytes into it.

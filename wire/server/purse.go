@@ -31,8 +31,11 @@ type purse struct {
 const (
 	// purseStep is the least that is taken from the budget at once.
 	purseStep = 64 << 10
+	// heapWeight: what lies on the heap counts threefold, because the garbage
+	// collector lets the heap grow to a multiple of what lives.
+	heapWeight = 3
 	// callCost is what a request in line holds beside its bytes.
-	callCost = 1 << 10
+	callCost = heapWeight * 700
 )
 
 // join makes c one of the connections of its address's purse.

@@ -128,7 +128,7 @@ func TestUnreadRepliesAreCharged(t *testing.T) {
 	}
 	r.eventually("somebody waits for memory", func() bool { return r.server.frames.anyWaiting.Load() })
 	for range 50 {
-		if held, over := heldBy(r); held > 256<<10+conns*(int64(len(reply))+64*callCost) || over > conns*(int64(len(reply))+64*callCost) {
+		if held, over := heldBy(r); held > 256<<10+conns*(heapWeight*int64(len(reply))+64*callCost) || over > conns*(heapWeight*int64(len(reply))+64*callCost) {
 			t.Fatalf("%d bytes are held, %d not covered", held, over)
 		}
 	}

@@ -77,6 +77,10 @@ func TestNoDescriptorsLeft(t *testing.T) {
 		s.dial(i)
 	}
 	before := s.processor()
+	if full() {
+		s.v.p99(6 * time.Second) // through a checkpoint, which finds no descriptor either
+		before = s.processor()
+	}
 	s.v.p99(2 * time.Second)
 	if busy := s.processor() - before; busy > 1500*time.Millisecond {
 		t.Errorf("out of descriptors the broker used the processor for %v of 2 s", busy)
