@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -175,4 +176,61 @@ func TestConnectionRules(t *testing.T) {
 			}
 		})
 	}
+}
+
+// queued.max.request.bytes: when requests under way hold as much, no more is
+// read (Kafka's memory pool mutes its channels), and it goes on when there is
+// room; small requests pass meanwhile. A request above socket.request.max.bytes
+// closes its connection.
+func TestRequestMemory(t *testing.T) {
+	b := Start(t, Options{Props: map[string]string{"socket.request.max.bytes": "1048576", "queued.max.request.bytes": "1048576"}})
+	CreateTopic(t, b.Addr, "queued", 1, nil)
+	large := ProduceRequest("queued", 0, Batch(-1, -1, -1, strings.Repeat("q", 900_000)))
+	first, second, small := Dial(t, b.Addr), Dial(t, b.Addr), Dial(t, b.Addr)
+	first.id++
+	bytes := kmsg.NewRequestFormatter().AppendRequest(nil, large, first.id)
+	if _, err := first.conn.Write(bytes[:500_000]); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := answered(small, 10*time.Second); !ok { // the first has its memory by now
+		t.Fatal(err)
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- second.Send(large) }()
+	Eventually(t, 10*time.Second, func() error { return waitingFrames(b, 1) })
+	if ok, err := answered(small, 10*time.Second); !ok {
+		t.Fatalf("a small request beside them: %v", err)
+	}
+	if _, err := first.conn.Write(bytes[500_000:]); err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range []*Raw{first, second} {
+		resp, err := r.Receive(large)
+		if err != nil || resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0].BaseOffset != int64(i) {
+			t.Fatalf("produce %d: %+v %v", i, resp, err)
+		}
+	}
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	over := Dial(t, b.Addr)
+	_ = over.Send(ProduceRequest("queued", 0, Batch(-1, -1, -1, strings.Repeat("q", 1<<20))))
+	closed(t, over.conn, 10*time.Second)
+	if !strings.Contains(b.Log(), "socket.request.max.bytes is 1048576") {
+		t.Errorf("no line names the key:\n%s", b.Log())
+	}
+}
+
+// waitingFrames wants n large frames to wait for memory.
+func waitingFrames(b *Broker, n int) error {
+	resp, err := http.Get("http://" + b.Admin + "/metrics")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err == nil && !strings.Contains(string(page), fmt.Sprintf("\nsamsa_frames_waiting_for_memory %d\n", n)) {
+		err = fmt.Errorf("not %d frames wait for memory", n)
+	}
+	return err
 }
