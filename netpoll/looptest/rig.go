@@ -44,6 +44,7 @@ func Run(t *testing.T, b Backend) {
 		{"AcceptEnds", acceptEnds},
 		{"RecvSplitAndMerged", recvSplit},
 		{"RecvOnce", recvOnce},
+		{"IdleHoldNothing", idleHoldNothing},
 		{"BigRecvInto", bigRecvInto},
 		{"RecvIntoEOF", recvIntoEOF},
 		{"SendOrder", sendOrder},

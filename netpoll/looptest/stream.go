@@ -322,6 +322,33 @@ func sendFileShort(t *testing.T, b Backend) {
 	}
 }
 
+// idleHoldNothing: connections that say nothing hold no receive buffer, however
+// many there are.
+func idleHoldNothing(t *testing.T, b Backend) {
+	r := newRig(t, b, netpoll.Options{RecvBuffers: 8})
+	for range 40 {
+		_, s := r.pair()
+		op := &netpoll.Op{Kind: netpoll.Recv, Sock: s}
+		r.do(func() { r.loop.Submit(op) })
+	}
+	c, s := r.pair()
+	over := make(chan error, 1)
+	op := &netpoll.Op{Kind: netpoll.Recv, Sock: s, Done: func(op *netpoll.Op) {
+		if op.N > 0 {
+			r.loop.Recycle(op.Buf)
+			select {
+			case over <- nil:
+			default: // it came in pieces
+			}
+		}
+	}}
+	r.do(func() { r.loop.Submit(op) })
+	if _, err := c.Write([]byte("somebody speaks")); err != nil {
+		t.Fatal(err)
+	}
+	r.wait("the one that speaks", over)
+}
+
 // thousand connections are all served, at the same time.
 func thousand(t *testing.T, b Backend) {
 	r := newRig(t, b, netpoll.Options{})

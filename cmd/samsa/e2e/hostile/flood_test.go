@@ -50,7 +50,7 @@ func TestAnnounced(t *testing.T) {
 				s.send(s.dial(i), head)
 			}
 			if story.drip > 0 {
-				defer s.drip(size(20*time.Millisecond, time.Second))()
+				defer s.drip(size(200*time.Millisecond, time.Second))()
 			}
 			s.judge()
 			s.over()
@@ -145,13 +145,13 @@ func TestProducersThatNeverRead(t *testing.T) {
 	s.over()
 }
 
-// Answers that are larger than their questions, thousands in line, nobody reads.
+// Answers that are larger than their questions, hundreds in line, nobody reads.
 func TestQuestionsThatNobodyReads(t *testing.T) {
 	s := begin(t, nil)
 	s.deaf = true
 	ask := kmsg.NewPtrApiVersionsRequest()
 	ask.Version = 2
-	burst := []byte(strings.Repeat(string(frame(ask)), 2000))
+	burst := []byte(strings.Repeat(string(frame(ask)), 600))
 	for i := range size(300, 1000) {
 		s.send(s.dial(i), burst)
 	}
