@@ -72,7 +72,7 @@ type Op struct {
 	Off      int64       // SendFile, ReadFile, WriteFile
 	Len      int         // SendFile; ReadFile when less than len(Data)
 	Target   *Op         // Cancel
-	Once     bool        // Recv: no more than one Buf
+	Once     bool        // Recv: no more than one Buf; Accept: one socket at a time, none beyond it
 	// Blocking: a WriteFile may wait inside the file system already where it is
 	// begun, as on FUSE and on network file systems. It is then begun by another
 	// thread than the loop's, which costs a wake-up.

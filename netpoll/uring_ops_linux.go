@@ -171,7 +171,9 @@ func (l *uringLoop) halted(op *Op) bool {
 
 func (l *uringLoop) acceptMore(op *Op) {
 	e := l.ask(op, ring.OpAccept, int32(op.Listener.fd))
-	e.IoPrio = ring.AcceptMultishot
+	if !op.Once {
+		e.IoPrio = ring.AcceptMultishot
+	}
 	e.OpcodeFlags = unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
 }
 

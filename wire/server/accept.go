@@ -108,9 +108,17 @@ func (l *listener) admit() {
 			l.enter(sock)
 		}
 	}
-	if !l.accepting && !l.canceling && !l.server.draining.Load() {
-		l.accepting = true
+	if l.canceling || l.server.draining.Load() {
+		return
+	}
+	near := l.server.quotas.near(l)
+	switch {
+	case !l.accepting:
+		l.accepting, l.op.Once = true, near
 		l.home.loop.Submit(&l.op)
+	case near && !l.op.Once: // armed for whatever comes: arm it anew
+		l.canceling = true
+		l.home.loop.Submit(&l.cancelOp)
 	}
 }
 

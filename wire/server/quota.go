@@ -100,6 +100,19 @@ func (q *quotas) take(l *listener) (why error) {
 	return nil
 }
 
+// nearTo: with fewer places left a listener takes one connection at a time from
+// the kernel: what it must hold back would cost descriptors that others need.
+const nearTo = 256
+
+// near tells whether l may soon have to wait.
+func (q *quotas) near(l *listener) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	own := q.of(l.name)
+	left := min(q.descriptors-q.conns, q.limits.Connections-q.conns, own.Connections-l.count.conns)
+	return left < nearTo || min(own.CreationRate, q.limits.CreationRate) < math.MaxInt32
+}
+
 // give counts a connection out and wakes who waits for its place.
 func (q *quotas) give(l *listener, pushedOut bool) {
 	q.mu.Lock()
