@@ -143,6 +143,11 @@ func decodeOffsetValue(b []byte) (committed, error) {
 	if err != nil {
 		return committed{}, err
 	}
+	if version >= flexibleValue {
+		if err := checkOffsetValue(b); err != nil {
+			return committed{}, err
+		}
+	}
 	v := kmsg.NewOffsetCommitValue()
 	if err := v.ReadFrom(b); err != nil {
 		return committed{}, fmt.Errorf("%w: offset value: %w", errBadRecord, err)
@@ -166,6 +171,11 @@ func decodeGroupValue(b []byte) (kmsg.GroupMetadataValue, error) {
 	version, err := valueVersion(b)
 	if err != nil {
 		return v, err
+	}
+	if version >= flexibleValue {
+		if err := checkGroupValue(b); err != nil {
+			return v, err
+		}
 	}
 	if err := v.ReadFrom(b); err != nil {
 		return v, fmt.Errorf("%w: group value: %w", errBadRecord, err)

@@ -16,6 +16,12 @@ import (
 // is charged before decoding.
 func FuzzControlBody(f *testing.F) {
 	handlers := api.Handlers(api.Deps{})
+	var all shapes
+	for i := range handlers {
+		if err := all.learn(&handlers[i]); err != nil {
+			f.Fatal(err)
+		}
+	}
 	for i, h := range handlers {
 		if h.Raw {
 			continue
@@ -33,7 +39,7 @@ func FuzzControlBody(f *testing.F) {
 		}
 		req := kmsg.RequestForKey(h.Key)
 		req.SetVersion(version)
-		err := readBody(req, body)
+		err := all.read(req, body)
 		if n := weigh(reflect.ValueOf(req)); n > int64(len(body)+1)*decodeFactor+4096 {
 			t.Fatalf("key %d v%d: %d bytes became %d (%v)", h.Key, version, len(body), n, err)
 		}

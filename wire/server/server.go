@@ -114,6 +114,7 @@ type Server struct {
 	events   Events
 	pool     func(f func())
 	handlers [maxKeys]*api.Handler
+	shapes   shapes
 	lanes    []*lane
 	frames   *budget
 	control  *controlBudget
@@ -145,6 +146,9 @@ func New(o Options) (*Server, error) {
 			return nil, fmt.Errorf("%w: handler of key %d", ErrOptions, h.Key)
 		}
 		s.handlers[h.Key] = h
+		if err := s.shapes.learn(h); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrOptions, err)
+		}
 	}
 	s.frames = newBudget(s.limits.TotalBytes)
 	s.control = &controlBudget{limit: s.limits.ControlBytes}
