@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/samsa-broker/samsa/cmd/hostiletest"
 )
 
 func load(t *testing.T, text string, overrides ...string) (*Broker, []Notice) {
@@ -349,7 +351,8 @@ func TestDescribe(t *testing.T) {
 }
 
 // Whatever a file holds, Load answers or refuses.
-func FuzzLoad(f *testing.F) {
+func FuzzLoad(tf *testing.F) {
+	f := hostiletest.New(tf)
 	sample, err := os.ReadFile("server.properties")
 	if err != nil {
 		f.Fatal(err)

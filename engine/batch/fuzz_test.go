@@ -6,13 +6,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/samsa-broker/samsa/cmd/hostiletest"
 )
 
 // fuzzLimit keeps bombs from slowing the fuzzers down.
 const fuzzLimit = 1 << 20
 
 // seed adds what Kafka wrote and a few batches of our own.
-func seed(f *testing.F) {
+func seed(f *hostiletest.Mill) {
 	files, err := filepath.Glob("testdata/kafka/*.bin")
 	if err != nil || len(files) == 0 {
 		f.Fatal(err, "no seeds")
@@ -31,7 +33,8 @@ func seed(f *testing.F) {
 }
 
 // Peek, Next and NextLegacy agree about where a batch ends.
-func FuzzPeek(f *testing.F) {
+func FuzzPeek(tf *testing.F) {
+	f := hostiletest.New(tf)
 	seed(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		size, magic, err := Peek(b)
@@ -50,7 +53,8 @@ func FuzzPeek(f *testing.F) {
 }
 
 // Walking anything of any magic ends, and gives records within their batch.
-func FuzzWalk(f *testing.F) {
+func FuzzWalk(tf *testing.F) {
+	f := hostiletest.New(tf)
 	seed(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		scratch := &Scratch{MaxSize: fuzzLimit}
@@ -76,7 +80,8 @@ func FuzzWalk(f *testing.F) {
 
 // What Check accepts is whole, has the right checksum, walks, and is accepted
 // again unchanged.
-func FuzzCheck(f *testing.F) {
+func FuzzCheck(tf *testing.F) {
+	f := hostiletest.New(tf)
 	files, _ := filepath.Glob("testdata/kafka/magic2*.bin")
 	for i, file := range files {
 		b, err := os.ReadFile(file)
@@ -125,7 +130,8 @@ func FuzzCheck(f *testing.F) {
 }
 
 // Every codec decodes anything within its cap, and its own output to what went in.
-func FuzzCodec(f *testing.F) {
+func FuzzCodec(tf *testing.F) {
+	f := hostiletest.New(tf)
 	for codec := CodecNone; codec <= CodecZstd; codec++ {
 		packed, err := codec.Compress(nil, text(500), LevelDefault, nil)
 		if err != nil {

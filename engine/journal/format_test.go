@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/samsa-broker/samsa/cmd/hostiletest"
 )
 
 // example is what FORMAT.md shows.
@@ -110,7 +112,8 @@ func TestCheckpointRoundTrip(t *testing.T) {
 }
 
 // Whatever the bytes are: no panic, and what decodes encodes to itself.
-func FuzzDecodeGroup(f *testing.F) {
+func FuzzDecodeGroup(tf *testing.F) {
+	f := hostiletest.New(tf)
 	group, _ := example()
 	f.Add(group)
 	f.Add(group[:70])
@@ -137,7 +140,8 @@ func FuzzDecodeGroup(f *testing.F) {
 }
 
 // The entry decoder sees bytes that no hash vouches for as well.
-func FuzzDecodeEntry(f *testing.F) {
+func FuzzDecodeEntry(tf *testing.F) {
+	f := hostiletest.New(tf)
 	group, _ := example()
 	f.Add(group[GroupHeaderSize:])
 	f.Add(make([]byte, EntryHeaderSize))
@@ -156,7 +160,8 @@ func FuzzDecodeEntry(f *testing.F) {
 }
 
 // A checkpoint's hash is mended, so that what it guards is reached.
-func FuzzDecodeCheckpoint(f *testing.F) {
+func FuzzDecodeCheckpoint(tf *testing.F) {
+	f := hostiletest.New(tf)
 	_, b := example()
 	f.Add(b)
 	f.Add(b[:checkpointHeaderSize])

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/samsa-broker/samsa/cmd/hostiletest"
 	"github.com/samsa-broker/samsa/engine/batch"
 	"github.com/samsa-broker/samsa/engine/vfs"
 )
@@ -332,7 +333,8 @@ func TestNames(t *testing.T) {
 }
 
 // FuzzScan: no bytes make the scanner panic, hang or hand out more than there is.
-func FuzzScan(f *testing.F) {
+func FuzzScan(tf *testing.F) {
+	f := hostiletest.New(tf)
 	f.Add(append(batchAt(f, 3, 2, 100, 5), legacy(9, 1, 7, []byte("x"))...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		env := testEnv(t, 64)
@@ -370,7 +372,8 @@ func FuzzScan(f *testing.F) {
 
 // FuzzIndexes: whatever stands in the index files, every offset is found where
 // it is, or the file is made anew.
-func FuzzIndexes(f *testing.F) {
+func FuzzIndexes(tf *testing.F) {
+	f := hostiletest.New(tf)
 	f.Add([]byte{0, 0, 0, 7, 0, 0, 1, 44}, []byte{0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 5}, []byte(nil))
 	f.Fuzz(func(t *testing.T, index, timeIndex, txns []byte) {
 		env := testEnv(t, 250)

@@ -8,13 +8,15 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-broker/samsa/cmd/hostiletest"
 	"github.com/samsa-broker/samsa/wire/api"
 )
 
 // FuzzControlBody: kmsg's decoders take any body of any request we serve
 // without a panic, and what they make of it stays within the worst case that
 // is charged before decoding.
-func FuzzControlBody(f *testing.F) {
+func FuzzControlBody(tf *testing.F) {
+	f := hostiletest.New(tf)
 	handlers := api.Handlers(api.Deps{})
 	var all shapes
 	for i := range handlers {
@@ -47,7 +49,8 @@ func FuzzControlBody(f *testing.F) {
 }
 
 // FuzzFirstBytes: the sniffing takes any four bytes.
-func FuzzFirstBytes(f *testing.F) {
+func FuzzFirstBytes(tf *testing.F) {
+	f := hostiletest.New(tf)
 	for _, s := range []string{"GET ", "ruok", "\x16\x03\x01\x02", "\x00\x00\x00\x10", "SSH-"} {
 		f.Add([]byte(s))
 	}
