@@ -36,6 +36,12 @@ func Request(key, version int16) (kmsg.Request, []byte) {
 	}
 	req.SetVersion(version)
 	Fill(req, version)
+	switch req := req.(type) {
+	case *kmsg.ProduceRequest:
+		req.Acks = -1 // 0 has no answer
+	case *kmsg.FetchRequest:
+		req.MaxWaitMillis = 1
+	}
 	return req, req.AppendTo(nil)
 }
 

@@ -142,13 +142,14 @@ func (s *produceCall) refusal() error {
 
 // What Produce itself finds wrong.
 var (
-	errOldProduce    = Fail(frame.UnsupportedVersion, "api: Produce below v3 is not served yet")
-	errAcks          = Fail(frame.InvalidRequiredAcks, "api: acks must be -1, 0 or 1")
-	errTransactional = Fail(frame.InvalidTxnState, "api: transactions are not served yet")
-	errInternal      = Fail(frame.InvalidTopicException, "api: clients may not write to internal topics")
-	errNoBatch       = Fail(frame.InvalidRecord, "api: a partition needs exactly one record batch of format v2")
-	errZstd          = Fail(frame.UnsupportedCompressionType, "api: zstd needs Produce v7 or later")
-	errBatchTooLarge = Fail(frame.MessageTooLarge, "api: the batch is larger than max.message.bytes")
+	errOldProduce        = Fail(frame.UnsupportedVersion, "api: Produce below v3 is not served yet")
+	errAcks              = Fail(frame.InvalidRequiredAcks, "api: acks must be -1, 0 or 1")
+	errTransactional     = Fail(frame.InvalidTxnState, "api: transactions are not served yet")
+	errNoTransactionalID = Fail(frame.TransactionalIDAuthorizationFailed, "api: a transactional batch needs a transactional id")
+	errInternal          = Fail(frame.InvalidTopicException, "api: clients may not write to internal topics")
+	errNoBatch           = Fail(frame.InvalidRecord, "api: a partition needs exactly one record batch of format v2")
+	errZstd              = Fail(frame.UnsupportedCompressionType, "api: zstd needs Produce v7 or later")
+	errBatchTooLarge     = Fail(frame.MessageTooLarge, "api: the batch is larger than max.message.bytes")
 )
 
 // adminClient is the client id that may write to internal topics, as in Kafka.
@@ -200,8 +201,8 @@ func (s *produceCall) judge(part *replica.AppendPart, records []byte) error {
 		return errNoBatch
 	case b.Codec() == batch.CodecZstd && s.c.Version < 7:
 		return errZstd
-	case b.IsTransactional():
-		return errTransactional
+	case b.IsTransactional(): // without an id to be authorised (CVE-2018-17196)
+		return errNoTransactionalID
 	case b.Size() > int(config.MaxMessageBytes):
 		return fmt.Errorf("%w: %d > %d", errBatchTooLarge, b.Size(), config.MaxMessageBytes)
 	}

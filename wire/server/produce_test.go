@@ -94,7 +94,7 @@ func TestProduceRefusals(t *testing.T) {
 		{"acks 2", 9, frame.ProduceRequest{Acks: 2}, "t", good, frame.InvalidRequiredAcks},
 		{"acks -2", 9, frame.ProduceRequest{Acks: -2}, "t", good, frame.InvalidRequiredAcks},
 		{"transactional id", 9, frame.ProduceRequest{Acks: -1, TransactionalID: []byte("x")}, "t", good, frame.InvalidTxnState},
-		{"transactional batch", 9, frame.ProduceRequest{Acks: -1}, "t", transactional, frame.InvalidTxnState},
+		{"transactional batch", 9, frame.ProduceRequest{Acks: -1}, "t", transactional, frame.TransactionalIDAuthorizationFailed},
 		{"unknown topic", 9, frame.ProduceRequest{Acks: -1}, "nope", good, frame.UnknownTopicOrPartition},
 		{"internal topic", 9, frame.ProduceRequest{Acks: -1}, "__consumer_offsets", good, frame.InvalidTopicException},
 		{"null records", 9, frame.ProduceRequest{Acks: -1}, "t", nil, frame.InvalidRecord},
