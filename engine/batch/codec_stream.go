@@ -100,7 +100,7 @@ func (s *Scratch) zstdDecompress(dst, src []byte, limit int) ([]byte, error) {
 	if blocks := len(src)/3 + 1; blocks < limit/zstdMaxBlock {
 		most = blocks * zstdMaxBlock
 	}
-	start, size := len(dst), min(most, max(4*len(src), 4096))
+	start, size := len(dst), min(most, max(4*len(src), 4096, cap(dst)-len(dst)-zstdSlack))
 	for {
 		dst = room(dst, size+zstdSlack)
 		out, err := s.zstdIn.DecodeAll(src, dst[:start:start+size+zstdSlack])

@@ -5,6 +5,7 @@ package api
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/samsa-broker/samsa/engine"
@@ -40,6 +41,7 @@ type producer struct {
 	config   func(*replica.Partition) *engine.Config
 	now      func() time.Time
 	scratch  scratches
+	wide     turnstile
 }
 
 // produceCall is one Produce on its way: Call.State, used again and again.
@@ -52,7 +54,7 @@ type produceCall struct {
 	kept  []*batch.Scratch // hold rewritten batches until the append is done
 	heavy bool             // the batches are checked on the pool
 
-	check, checked, placed, done, late produceStep
+	check, wide, checked, placed, done, late produceStep
 }
 
 // produceStep is a continuation of a produceCall: a Task that allocates nothing.
@@ -71,6 +73,7 @@ func (p *producer) state(c *Call) *produceCall {
 	}
 	s := &produceCall{c: c, p: p}
 	s.check = produceStep{s, (*produceCall).onPool}
+	s.wide = produceStep{s, (*produceCall).onWide}
 	s.checked = produceStep{s, (*produceCall).append}
 	s.placed = produceStep{s, (*produceCall).onPlaced}
 	s.done = produceStep{s, (*produceCall).reply}
@@ -213,9 +216,21 @@ func (s *produceCall) judge(part *replica.AppendPart, records []byte) error {
 	return nil
 }
 
-// onPool checks the batches on the pool and goes back to the loop.
+// onPool checks the batches on the pool and goes back to the loop; those that
+// decompress to very much wait for their turn.
 func (s *produceCall) onPool() {
+	if s.checkAll(poolPlainBytes) {
+		s.c.Home().Post(&s.checked)
+	} else if s.p.wide.enter(s) {
+		s.onWide()
+	}
+}
+
+// onWide checks them again, as the only ones.
+func (s *produceCall) onWide() {
 	s.checkAll(batch.DefaultMaxSize)
+	debug.FreeOSMemory() // before the next takes as much again
+	s.p.wide.leave()
 	s.c.Home().Post(&s.checked)
 }
 

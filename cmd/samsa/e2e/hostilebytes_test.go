@@ -207,3 +207,56 @@ func TestHostileBatches(t *testing.T) {
 		}
 	}
 }
+
+// Four connections send bombs at once, of each codec: each is refused, the
+// broker holds what one of them may become (256 MiB) and not what all would,
+// and a client beside them is answered meanwhile. (CVE-2026-111073: decompressed
+// sizes without a bound; CVE-2023-34455: snappy's chunk length, which is in
+// HostileBatches, too.)
+func TestCVE_2026_111073_Bombs(t *testing.T) {
+	b := Start(t, Options{Props: map[string]string{"message.max.bytes": "4000000"}})
+	CreateTopic(t, b.Addr, "plain", 1, nil)
+	CreateTopic(t, b.Addr, "recompressed", 1, map[string]string{"compression.type": "zstd"})
+	before, most := resident(t, b.PID()), 0
+	bystander := Dial(t, b.Addr)
+	for _, bomb := range Bombs(512 << 10) {
+		began := time.Now()
+		codes := make(chan error, 4)
+		for i := range 4 {
+			raw := Dial(t, b.Addr)
+			req := ProduceRequest([]string{"plain", "recompressed"}[i%2], 0, bomb.Records)
+			go func() {
+				resp, err := raw.Call(req)
+				if err == nil {
+					if code := resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode; code != messageTooLarge && code != invalidRecord {
+						err = fmt.Errorf("code %d", code)
+					}
+				}
+				codes <- err
+			}()
+		}
+		slowest := time.Duration(0)
+		for left := 4; left > 0; {
+			asked := time.Now()
+			if _, err := bystander.Call(kmsg.NewPtrApiVersionsRequest()); err != nil {
+				t.Fatalf("%s: the bystander: %v", bomb.Name, err)
+			}
+			slowest = max(slowest, time.Since(asked))
+			most = max(most, resident(t, b.PID())-before)
+			select {
+			case err := <-codes:
+				if err != nil {
+					t.Errorf("%s: %v", bomb.Name, err)
+				}
+				left--
+			default:
+			}
+		}
+		t.Logf("%s: %d KiB four times took %v, the slowest answer to another %v", bomb.Name, len(bomb.Records)>>10, time.Since(began), slowest)
+	}
+	t.Logf("resident memory grew by %d MiB at most", most>>20)
+	if most > 1100<<20 && !raceEnabled {
+		t.Errorf("the bombs grew the broker by %d MiB", most>>20)
+	}
+	calm(t, b, before+1<<30)
+}
