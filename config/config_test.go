@@ -374,3 +374,17 @@ func FuzzLoad(tf *testing.F) {
 		}
 	})
 }
+
+// Whatever stands on the command line, Load answers or refuses.
+func FuzzOverrides(tf *testing.F) {
+	f := hostiletest.New(tf)
+	for _, seed := range []string{"", "=", "listeners=A://[::1]:1", "log.dirs=a,b\nlog.dirs=", "broker.id=2147483648", "max.connections.per.ip.overrides=a:1,::1:2", "password.x=${a}", "samsa.event.loops=-1", "log.retention.hours = 1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, lines string) {
+		b, _, err := Load(strings.NewReader("broker.id=1"), strings.Split(lines, "\n"))
+		if (b == nil) != (err != nil) {
+			t.Fatalf("%v, %v", b, err)
+		}
+	})
+}

@@ -125,8 +125,8 @@ func each(v reflect.Value, path string, tags bool, fn func(path string, v reflec
 			if tags {
 				fn(path+"."+sf.Name, f)
 			}
-		case f.Kind() == reflect.Struct:
-			each(f, path+"."+sf.Name, tags, fn)
+		case f.Kind() == reflect.Struct: // kmsg writes its unknown tags, but counts them into no size
+			each(f, path+"."+sf.Name, false, fn)
 		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct:
 			fn(path+"."+sf.Name, f)
 			for k := range min(1, f.Len()) {

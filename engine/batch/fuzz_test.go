@@ -56,8 +56,8 @@ func FuzzPeek(tf *testing.F) {
 func FuzzWalk(tf *testing.F) {
 	f := hostiletest.New(tf)
 	seed(f)
+	scratch := &Scratch{MaxSize: fuzzLimit} // used again, as the broker does
 	f.Fuzz(func(t *testing.T, b []byte) {
-		scratch := &Scratch{MaxSize: fuzzLimit}
 		each := func(r *Record) error {
 			headers := int32(0)
 			r.EachHeader(func(_, _ []byte) { headers++ })
@@ -93,6 +93,7 @@ func FuzzCheck(tf *testing.F) {
 	for codec := CodecNone; codec <= CodecZstd; codec++ {
 		f.Add([]byte(build(f, 3, func(h *Header) { h.Codec = codec })), int8(CodecProducer), false, true)
 	}
+	scratch := new(Scratch)
 	f.Fuzz(func(t *testing.T, b []byte, target int8, stamped, compact bool) {
 		rule := Rules{TargetCodec: Codec(target % 5), Level: LevelDefault, Now: now, BeforeMaxMs: 1<<63 - 1, AfterMaxMs: 1<<63 - 1, Compact: compact, MaxSize: fuzzLimit}
 		if stamped {
@@ -102,7 +103,6 @@ func FuzzCheck(tf *testing.F) {
 			clear(b[:8])
 			Batch(b).seal()
 		}
-		scratch := new(Scratch)
 		got, info, err := Check(b, rule, scratch)
 		if err != nil {
 			return
@@ -139,8 +139,9 @@ func FuzzCodec(tf *testing.F) {
 		}
 		f.Add(packed, int8(codec))
 	}
+	scratch := new(Scratch)
 	f.Fuzz(func(t *testing.T, b []byte, c int8) {
-		codec, scratch := Codec(c), new(Scratch)
+		codec := Codec(c)
 		plain, err := codec.Decompress(nil, b, fuzzLimit, scratch)
 		if len(plain) > fuzzLimit || err != nil && len(plain) > 0 {
 			t.Fatalf("%d bytes, %v", len(plain), err)

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"errors"
 	"reflect"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/samsa-broker/samsa/cmd/hostiletest"
 	"github.com/samsa-broker/samsa/wire/api"
+	"github.com/samsa-broker/samsa/wire/frame"
 )
 
 // FuzzControlBody: kmsg's decoders take any body of any request we serve
@@ -32,6 +34,8 @@ func FuzzControlBody(tf *testing.F) {
 			req := kmsg.RequestForKey(h.Key)
 			req.SetVersion(v)
 			f.Add(i, v, req.AppendTo(nil))
+			_, full := hostiletest.Request(h.Key, v)
+			f.Add(i, v, full)
 		}
 	}
 	f.Fuzz(func(t *testing.T, i int, version int16, body []byte) {
@@ -42,6 +46,9 @@ func FuzzControlBody(tf *testing.F) {
 		req := kmsg.RequestForKey(h.Key)
 		req.SetVersion(version)
 		err := all.read(req, body)
+		if err != nil && !errors.Is(err, frame.ErrMalformed) {
+			t.Fatalf("key %d v%d: the shape lets %x pass, kmsg does not: %v", h.Key, version, body, err)
+		}
 		if n := weigh(reflect.ValueOf(req)); n > int64(len(body)+1)*decodeFactor+4096 {
 			t.Fatalf("key %d v%d: %d bytes became %d (%v)", h.Key, version, len(body), n, err)
 		}
