@@ -55,13 +55,20 @@ func Fill(m Message, version int16) {
 // Lists are the lists of m as Fill made it; set puts as many copies of its
 // element into one, or nil for -1.
 func Lists(m Message) (fields []string, set func(i, n int)) {
-	var values []reflect.Value
+	var values, ones []reflect.Value
 	each(reflect.ValueOf(m).Elem(), "", false, func(path string, v reflect.Value) {
 		if v.Kind() == reflect.Slice || v.Kind() == reflect.Pointer {
-			fields, values = append(fields, path), append(values, v)
+			one := reflect.New(v.Type()).Elem()
+			one.Set(v)
+			fields, values, ones = append(fields, path), append(values, v), append(ones, one)
 		}
 	})
-	return fields, func(i, n int) { values[i].Set(sized(values[i], n)) }
+	return fields, func(i, n int) {
+		values[i].Set(ones[i])
+		if n != 1 {
+			values[i].Set(sized(values[i], n))
+		}
+	}
 }
 
 // Lengths finds the lengths in what m writes, filled by Fill, by making every
@@ -85,6 +92,7 @@ func Lengths(m Message) (out []Length) {
 				at++
 			}
 			if at < len(was) && was[at]+1 == is[at] && !tagged {
+				out[len(out)-1].Tagged = true
 				out = append(out, Length{Field: path + " or what follows", At: at, Size: 1, Compact: true, Maybe: true})
 			}
 			return

@@ -268,10 +268,13 @@ func codecLies() []HostileBatch {
 		name := [...]string{"", "gzip", "snappy", "lz4", "zstd"}[codec]
 		whole := pack(plain)
 		behind := HostileBatch{} // an lz4 frame says where it ends
+		nothing := broken
 		switch codec {
+		case 4: // no frame is no bytes
+			behind, nothing = broken, HostileBatch{Kafka: invalidRecord}
 		case 1:
 			behind = HostileBatch{Kafka: fine, Ours: invalidRecord, Why: onlyJava}
-		case 2, 4:
+		case 2:
 			behind = broken
 		}
 		add := func(what string, b []byte, h HostileBatch) {
@@ -280,7 +283,7 @@ func codecLies() []HostileBatch {
 		}
 		add("good", whole, HostileBatch{})
 		add("of nothing", pack(nil), HostileBatch{Kafka: invalidRecord})
-		add("no bytes", nil, broken)
+		add("no bytes", nil, nothing)
 		add("cut", whole[:len(whole)/2], broken)
 		add("of other bytes", bytes.Repeat([]byte{0xa5}, 30), broken)
 		add("of one record too many", pack(append(plain[:len(plain):len(plain)], rec(2)...)), HostileBatch{Kafka: invalidRecord})
