@@ -4,12 +4,14 @@ GO   ?= go
 RING := -tags giouring -ldflags=-checklinkname=0
 E2E  := ./cmd/samsa/e2e
 FUZZTIME ?= 10s
+FUZZRUNS ?= 200000
+FUZZSECONDS ?= 20
 PART ?= help
 PEERS ?=
 CONFORMANCE ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check race fuzz peers conformance powercut cross soak clean
+.PHONY: help build run test check race fuzz corpus peers conformance powercut cross soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -34,7 +36,10 @@ check: ## formatting, vet, staticcheck and the tree's own rules
 race: ## the rooms' tests under the race detector
 	$(GO) test -race $(RING) $$($(GO) list ./... | grep -v /e2e)
 
-fuzz: ## every fuzz target for FUZZTIME (10s)
+fuzz: ## every fuzz target's mutator, FUZZRUNS (200000) executions each, FUZZSECONDS (20) at most
+	.ci/fuzz $(FUZZRUNS) $(FUZZSECONDS)
+
+corpus: ## grow the corpus of every fuzz target by go test -fuzz for FUZZTIME (10s), coverage-guided, in Go's cache
 	@set -e; for pkg in $$(grep -rl --include=*_test.go '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
 	  for target in $$(grep -ho --include=*_test.go '^func Fuzz[A-Za-z0-9_]*' $$pkg/*_test.go | cut -c6- | sort -u); do \
 	    echo "$$pkg $$target"; $(GO) test $(RING) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \

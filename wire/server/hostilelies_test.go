@@ -194,3 +194,32 @@ func claim(body []byte, lengths []hostiletest.Length) []byte {
 	}
 	return b
 }
+
+// CVE-2022-34917: peers that had not logged in made the broker allocate what
+// their frames announced. Announcements, a little at a time and of every kind of
+// request, cost no more than what has really come.
+func TestCVE_2022_34917_AnnouncedFrames(t *testing.T) {
+	r := newRig(t, Limits{}, echo(keyEcho), versions())
+	idle := r.dial()
+	idle.send(request(keyEcho, 3, 1, nil))
+	idle.receive()
+	const conns = 200
+	n := allocated(0, func() {
+		for i := range conns {
+			c := r.dial()
+			whole := request(keyEcho, 3, 1, nil)
+			binary.BigEndian.PutUint32(whole, 99<<20)
+			c.send(whole[:5+i%len(whole[5:])])
+		}
+		idle.send(request(keyEcho, 3, 2, nil))
+		idle.receive()
+	})
+	if n > conns*(64<<10) {
+		t.Errorf("%d bytes a connection", n/conns)
+	}
+	r.server.frames.mu.Lock()
+	defer r.server.frames.mu.Unlock()
+	if r.server.frames.used != 0 {
+		t.Errorf("%d bytes reserved", r.server.frames.used)
+	}
+}

@@ -260,3 +260,37 @@ func TestCVE_2026_111073_Bombs(t *testing.T) {
 	}
 	calm(t, b, before+1<<30)
 }
+
+// Message sets of the old formats that lie get Kafka's codes where they are
+// served; where they are not, all of them get UNSUPPORTED_VERSION.
+func TestHostileSets(t *testing.T) {
+	b := Start(t, Options{})
+	CreateTopic(t, b.Addr, "hostile", 1, nil)
+	raw := Dial(t, b.Addr)
+	produce := func(version int16, records []byte) int16 {
+		req := ProduceRequest("hostile", 0, records)
+		req.Version = version
+		resp, err := raw.Call(req)
+		if err != nil {
+			t.Fatalf("v%d: %v", version, err)
+		}
+		return resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
+	}
+	const unsupportedVersion = 35
+	for version := int16(0); version <= 2; version++ {
+		serves := produce(version, message(1, nil)) != unsupportedVersion
+		for _, h := range HostileSets() {
+			want := h.WantIn(version)
+			if !serves {
+				want = unsupportedVersion
+			}
+			if code := produce(version, h.Records); code != want {
+				t.Errorf("%s v%d: code %d, want %d", h.Name, version, code, want)
+			}
+		}
+	}
+	Produce(t, b.Addr, "hostile", 0, []string{"last"})
+	if records := ReadAll(t, b.Addr, "hostile")[0]; string(records[len(records)-1].Value) != "last" {
+		t.Errorf("the log ends with %+v", records[len(records)-1])
+	}
+}

@@ -41,3 +41,25 @@ func TestHostileBatchesOfKafka(t *testing.T) {
 		}
 	}
 }
+
+// The same for message sets of the old formats, which Produce v0 to v2 carry.
+func TestHostileSetsOfKafka(t *testing.T) {
+	kafka := StartKafka(t, StartZooKeeper(t), t.TempDir(), nil)
+	e2e.CreateTopic(t, kafka.Addr, "hostile", 1, nil)
+	raw := e2e.Dial(t, kafka.Addr)
+	for _, h := range e2e.HostileSets() {
+		for _, version := range []int16{0, 2} {
+			req := e2e.ProduceRequest("hostile", 0, h.Records)
+			req.Version = version
+			resp, err := raw.Call(req)
+			if err != nil {
+				raw = e2e.Dial(t, kafka.Addr)
+				t.Errorf("%s v%d: %v", h.Name, version, err)
+				continue
+			}
+			if code := resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode; code != h.Kafka {
+				t.Errorf("%s v%d: code %d, the table says %d", h.Name, version, code, h.Kafka)
+			}
+		}
+	}
+}
