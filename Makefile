@@ -11,7 +11,7 @@ PEERS ?=
 CONFORMANCE ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check race fuzz corpus peers conformance powercut cross soak clean
+.PHONY: help build run test check race fuzz corpus engine peers conformance powercut cross soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -39,7 +39,10 @@ race: ## the rooms' tests under the race detector
 fuzz: ## every fuzz target's mutator, FUZZRUNS (200000) executions each, FUZZSECONDS (20) at most
 	.ci/fuzz $(FUZZRUNS) $(FUZZSECONDS)
 
-corpus: ## grow the corpus of every fuzz target by go test -fuzz for FUZZTIME (10s), coverage-guided, in Go's cache
+corpus: ## add inputs that reach new code to the corpus of every fuzz target, FUZZSECONDS each
+	SAMSA_FUZZ_GROW=1 .ci/fuzz 100000000 $(FUZZSECONDS)
+
+engine: ## every fuzz target under go test -fuzz for FUZZTIME (10s)
 	@set -e; for pkg in $$(grep -rl --include=*_test.go '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
 	  for target in $$(grep -ho --include=*_test.go '^func Fuzz[A-Za-z0-9_]*' $$pkg/*_test.go | cut -c6- | sort -u); do \
 	    echo "$$pkg $$target"; $(GO) test $(RING) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \

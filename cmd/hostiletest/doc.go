@@ -15,7 +15,9 @@
 //
 // Without SAMSA_FUZZ_RUNS that is an ordinary target. With it (.ci/fuzz sets it)
 // every target runs that often, and an input that fails is left in the target's
-// testdata folder as the engine would leave it.
+// testdata folder as the engine would leave it. With SAMSA_FUZZ_GROW, in a test
+// binary built with -cover, it keeps each input that reaches new code, too: that
+// is how the corpus in the tree was made.
 //
 // Lengths finds every length in a message of kmsg, so that a test can lie in
 // each without knowing one position by heart.

@@ -110,13 +110,33 @@ func (r *run) grind(t *testing.T, runs uint64) {
 			t.Fatalf("panic: %v\n%s", why, debug.Stack())
 		}
 	}()
+	covered := 0.0
 	for n := uint64(0); n < runs && !t.Failed(); n++ {
 		if n%256 == 0 && time.Since(began) > most {
 			break
 		}
 		r.one(t)
 		r.done.Store(n + 1)
+		if os.Getenv("SAMSA_FUZZ_GROW") != "" {
+			covered = r.grow(t, covered)
+		}
 	}
+}
+
+// grow keeps an input that reached code which none before it had reached, in
+// the target's corpus and among those to go on from.
+func (r *run) grow(t *testing.T, covered float64) float64 {
+	c := testing.Coverage()
+	if c <= covered {
+		return covered
+	}
+	if covered > 0 { // the first is compared with the seeds alone
+		if _, err := r.keep(); err != nil {
+			t.Fatal(err)
+		}
+		r.mutator.remember()
+	}
+	return c
 }
 
 func (r *run) one(t *testing.T) {

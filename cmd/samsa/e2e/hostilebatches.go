@@ -10,9 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/golang/snappy"
-	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // HostileBatch is what a client may put into the records of a Produce, with the
@@ -310,7 +308,7 @@ func xerial(chunks []byte) []byte {
 	return append([]byte("\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01"), chunks...)
 }
 
-// Gzip, LZ4 and Zstd compress as clients do.
+// Gzip is one member.
 func Gzip(b []byte) []byte {
 	var out bytes.Buffer
 	w := gzip.NewWriter(&out)
@@ -320,22 +318,19 @@ func Gzip(b []byte) []byte {
 }
 
 // LZ4 is one frame of independent blocks.
-func LZ4(b []byte) []byte {
-	var out bytes.Buffer
-	w := lz4.NewWriter(&out)
-	_ = w.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false))
-	_, _ = w.Write(b)
-	_ = w.Close()
-	return out.Bytes()
-}
+func LZ4(b []byte) []byte { return compressed(kgo.Lz4Compression(), b) }
 
 // Zstd is one frame.
-func Zstd(b []byte) []byte {
-	w, err := zstd.NewWriter(nil)
+func Zstd(b []byte) []byte { return compressed(kgo.ZstdCompression(), b) }
+
+func snappyRaw(b []byte) []byte { return compressed(kgo.SnappyCompression(), b) }
+
+// compressed is b as franz-go's producers compress it.
+func compressed(codec kgo.CompressionCodec, b []byte) []byte {
+	c, err := kgo.DefaultCompressor(codec)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
-	return w.EncodeAll(b, nil)
+	out, _ := c.Compress(new(bytes.Buffer), b)
+	return bytes.Clone(out)
 }
-
-func snappyRaw(b []byte) []byte { return snappy.Encode(nil, b) }

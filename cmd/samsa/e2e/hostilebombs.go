@@ -5,8 +5,6 @@ package e2e
 import (
 	"bytes"
 	"encoding/binary"
-
-	"github.com/golang/snappy"
 )
 
 // Bombs are compressed records that become very much more: each a good batch by
@@ -26,7 +24,7 @@ func Bombs(size int) []HostileBatch {
 	}
 	frame := Zstd(zeros)
 	frames := bytes.Repeat(frame, size/len(frame))
-	block := snappy.Encode(nil, make([]byte, mib))
+	block := snappyRaw(make([]byte, mib))
 	chunk := append(binary.BigEndian.AppendUint32(nil, uint32(len(block))), block...)
 	bomb := func(name string, codec uint16, records []byte) HostileBatch {
 		return HostileBatch{Name: name, Records: packed(codec, func([]byte) []byte { return records })}

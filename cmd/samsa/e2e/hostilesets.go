@@ -127,11 +127,78 @@ func HostileSets() (out []HostileBatch) {
 	add("a message and a batch of magic 2", append(message(1, nil), with(func(*spec) {})...))
 	for i := range out {
 		if code, ok := setCodes[out[i].Name]; ok {
-			out[i].Kafka = code
+			if out[i].Kafka = code; code == unknownServerError {
+				out[i].Ours, out[i].Why = invalidRecord, noFault
+			}
 		}
 	}
 	return out
 }
 
 // setCodes are what Kafka answers to those it does not take.
-var setCodes = map[string]int16{}
+var setCodes = map[string]int16{
+	"magic 0 checksum":                                  corruptMessage,
+	"magic 0 size 0":                                    corruptMessage,
+	"magic 0 size -1":                                   corruptMessage,
+	"magic 0 size 13":                                   corruptMessage,
+	"magic 0 size one short":                            corruptMessage,
+	"magic 0 size 2^31-1":                               unknownServerError,
+	"magic 0 key past the message":                      unknownServerError,
+	"magic 0 key 2^31-1":                                unknownServerError,
+	"magic 0 key -2":                                    unknownServerError,
+	"magic 0 value past the message":                    unknownServerError,
+	"magic 0 codec 4":                                   invalidRecord,
+	"magic 0 codec 5":                                   unknownServerError,
+	"magic 0 two magics":                                invalidRecord,
+	"magic 0 gzip of nothing":                           invalidRecord,
+	"magic 0 gzip without a value":                      invalidRecord,
+	"magic 0 gzip of other bytes":                       unknownServerError,
+	"magic 0 gzip of a cut message":                     invalidRecord,
+	"magic 0 gzip of a message with a wrong checksum":   corruptMessage,
+	"magic 0 gzip of the other magic":                   invalidRecord,
+	"magic 0 gzip in itself":                            invalidRecord,
+	"magic 0 gzip two wrappers":                         invalidRecord,
+	"magic 0 gzip wrapper and a plain one":              invalidRecord,
+	"magic 0 snappy of nothing":                         invalidRecord,
+	"magic 0 snappy without a value":                    invalidRecord,
+	"magic 0 snappy of other bytes":                     unknownServerError,
+	"magic 0 snappy of a cut message":                   invalidRecord,
+	"magic 0 snappy of a message with a wrong checksum": corruptMessage,
+	"magic 0 snappy of the other magic":                 invalidRecord,
+	"magic 0 snappy in itself":                          invalidRecord,
+	"magic 0 snappy two wrappers":                       invalidRecord,
+	"magic 0 snappy wrapper and a plain one":            invalidRecord,
+	"magic 1 checksum":                                  corruptMessage,
+	"magic 1 size 0":                                    corruptMessage,
+	"magic 1 size -1":                                   corruptMessage,
+	"magic 1 size 13":                                   corruptMessage,
+	"magic 1 size one short":                            corruptMessage,
+	"magic 1 size 2^31-1":                               unknownServerError,
+	"magic 1 key past the message":                      unknownServerError,
+	"magic 1 key 2^31-1":                                unknownServerError,
+	"magic 1 key -2":                                    unknownServerError,
+	"magic 1 value past the message":                    unknownServerError,
+	"magic 1 codec 4":                                   invalidRecord,
+	"magic 1 codec 5":                                   unknownServerError,
+	"magic 1 timestamp -2^63":                           unknownServerError,
+	"magic 1 two magics":                                invalidRecord,
+	"magic 1 gzip of nothing":                           invalidRecord,
+	"magic 1 gzip without a value":                      invalidRecord,
+	"magic 1 gzip of other bytes":                       unknownServerError,
+	"magic 1 gzip of a cut message":                     invalidRecord,
+	"magic 1 gzip of a message with a wrong checksum":   corruptMessage,
+	"magic 1 gzip of the other magic":                   invalidRecord,
+	"magic 1 gzip in itself":                            invalidRecord,
+	"magic 1 gzip two wrappers":                         invalidRecord,
+	"magic 1 gzip wrapper and a plain one":              invalidRecord,
+	"magic 1 snappy of nothing":                         invalidRecord,
+	"magic 1 snappy without a value":                    invalidRecord,
+	"magic 1 snappy of other bytes":                     unknownServerError,
+	"magic 1 snappy of a cut message":                   invalidRecord,
+	"magic 1 snappy of a message with a wrong checksum": corruptMessage,
+	"magic 1 snappy of the other magic":                 invalidRecord,
+	"magic 1 snappy in itself":                          invalidRecord,
+	"magic 1 snappy two wrappers":                       invalidRecord,
+	"magic 1 snappy wrapper and a plain one":            invalidRecord,
+	"a message and a batch of magic 2":                  invalidRecord,
+}
