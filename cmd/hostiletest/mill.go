@@ -72,7 +72,6 @@ type run struct {
 	mutator *mutator
 	args    []reflect.Value
 	done    atomic.Uint64
-	current atomic.Pointer[[]any]
 }
 
 func newRun(name string, fn reflect.Value, seeds [][]any) *run {
