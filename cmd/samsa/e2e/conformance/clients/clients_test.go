@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build conformance
+
+package clients
+
+import (
+	"testing"
+
+	"github.com/samsa-broker/samsa/cmd/samsa/e2e"
+)
+
+// What the programs show; docs/clients.md has the same rows.
+const (
+	reads = "consume group offset timestamp share"
+	all   = "admin produce idempotent " + reads
+)
+
+const debian = "/usr/bin/python3"
+
+// stock is every client, in the order of docs/clients.md.
+var stock = []client{
+	{name: "kafka-python-debian", peer: "python", command: []string{debian, "-B", "PEERS/python/kafka_python_story.py"}, shows: "admin produce " + reads},
+	{name: "kafka-python", peer: "python", command: []string{"CACHE/python/bin/python", "-B", "PEERS/python/kafka_python_story.py"}, shows: all},
+	{name: "aiokafka", peer: "python", command: []string{"CACHE/python/bin/python", "-B", "PEERS/python/aiokafka_story.py"}, shows: all},
+	{name: "confluent-kafka-python-debian", peer: "python", command: []string{debian, "-B", "PEERS/python/confluent_story.py"}, shows: all},
+	{name: "confluent-kafka-python", peer: "python", command: []string{"CACHE/python/bin/python", "-B", "PEERS/python/confluent_story.py"}, shows: all},
+}
+
+// Every client plays the common story with every codec. Each has a broker of
+// its own, a topic a codec.
+func TestClient(t *testing.T) {
+	for _, c := range stock {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := e2e.Start(t, e2e.Options{})
+			for _, codec := range codecs {
+				t.Run(codec, func(t *testing.T) { c.play(t, b, codec) })
+			}
+		})
+	}
+}
