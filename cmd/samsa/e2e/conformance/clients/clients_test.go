@@ -25,6 +25,10 @@ var stock = []client{
 	{name: "aiokafka", peer: "python", command: []string{"CACHE/python/bin/python", "-B", "PEERS/python/aiokafka_story.py"}, shows: all},
 	{name: "confluent-kafka-python-debian", peer: "python", command: []string{debian, "-B", "PEERS/python/confluent_story.py"}, shows: all},
 	{name: "confluent-kafka-python", peer: "python", command: []string{"CACHE/python/bin/python", "-B", "PEERS/python/confluent_story.py"}, shows: all},
+	{name: "confluent-kafka-go", peer: "go", command: []string{"CACHE/go/confluent"}, shows: all},
+	{name: "franz-go", peer: "go", command: []string{"CACHE/go/franz"}, shows: all},
+	{name: "sarama", peer: "go", command: []string{"CACHE/go/sarama"}, shows: all},
+	{name: "segmentio-kafka-go", peer: "go", command: []string{"CACHE/go/segmentio"}, shows: "admin produce " + reads},
 }
 
 // Every client plays the common story with every codec. Each has a broker of

@@ -59,11 +59,11 @@ func (c client) play(t *testing.T, b *e2e.Broker, codec string) {
 		t.Errorf("shown: %s\nwant:  %s", got, c.shows)
 	}
 	t.Logf("%s %s: %s", c.name, printed.version, strings.Join(printed.steps, " "))
-	want := read(t, b.Addr, topic, codec)
+	want := read(t, b.Addr, topic, codec, strings.Contains(c.shows, "idempotent"))
 	same(t, "franz-go", want, "what was sent", sent(codec, want))
 	same(t, c.name, printed.out, "franz-go", want)
 	same(t, "kcat", kcat(t, b.Addr, topic), "franz-go", want)
-	same(t, c.name, printed.in, "franz-go", read(t, b.Addr, topic+"-in", codec))
+	same(t, c.name, printed.in, "franz-go", read(t, b.Addr, topic+"-in", codec, true))
 }
 
 // program is the command of a client's program, installed.
@@ -202,8 +202,9 @@ func produce(t *testing.T, addr, topic, codec string) {
 	}
 }
 
-// read is a topic as franz-go reads it, every batch compressed as it should be.
-func read(t *testing.T, addr, topic, codec string) []place {
+// read is a topic as franz-go reads it, every batch compressed as it should be,
+// with a producer id exactly when its producer was idempotent.
+func read(t *testing.T, addr, topic, codec string, idempotent bool) []place {
 	t.Helper()
 	c := e2e.Client(t, addr, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -222,6 +223,9 @@ func read(t *testing.T, addr, topic, codec string) []place {
 			all = append(all, place{int64(r.Partition), r.Offset, r.Timestamp.UnixMilli(), string(r.Key), sum(r.Value), headers})
 			if got := codecs[r.Attrs.CompressionType()]; got != codec {
 				t.Fatalf("%s-%d holds offset %d compressed with %s, not %s", topic, r.Partition, r.Offset, got, codec)
+			}
+			if (r.ProducerID >= 0) != idempotent {
+				t.Fatalf("%s-%d holds offset %d of producer id %d; idempotent: %v", topic, r.Partition, r.Offset, r.ProducerID, idempotent)
 			}
 		})
 	}
