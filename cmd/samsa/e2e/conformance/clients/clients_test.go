@@ -29,6 +29,14 @@ var stock = []client{
 	{name: "franz-go", peer: "go", command: []string{"CACHE/go/franz"}, shows: all},
 	{name: "sarama", peer: "go", command: []string{"CACHE/go/sarama"}, shows: all},
 	{name: "segmentio-kafka-go", peer: "go", command: []string{"CACHE/go/segmentio"}, shows: "admin produce " + reads},
+	{name: "kafkajs", peer: "node", command: node("node", "kafkajs_story.js"), shows: all},
+	{name: "node-rdkafka", peer: "nodelibrdkafka", command: node("nodelibrdkafka", "node_rdkafka_story.js"), shows: all},
+	{name: "rust-rdkafka", peer: "rust", command: []string{"CACHE/rust/rdkafka-story"}, shows: all},
+}
+
+// node is the command of a program in Node.
+func node(peer, program string) []string {
+	return []string{"/usr/bin/env", "NODE_PATH=CACHE/" + peer + "/node_modules", "node", "PEERS/" + peer + "/" + program}
 }
 
 // Every client plays the common story with every codec. Each has a broker of

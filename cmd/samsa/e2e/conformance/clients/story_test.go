@@ -77,8 +77,9 @@ func (c client) program(t *testing.T) []string {
 	for _, word := range c.command {
 		word = strings.ReplaceAll(word, "CACHE", filepath.Join(root, ".cache", "peers"))
 		word = strings.ReplaceAll(word, "PEERS", filepath.Join(root, "cmd", "samsa", "e2e", "conformance", "peers"))
-		if filepath.IsAbs(word) {
-			if _, err := os.Stat(word); err != nil {
+		file := word[strings.Index(word, "=")+1:]
+		if filepath.IsAbs(file) {
+			if _, err := os.Stat(file); err != nil {
 				t.Fatalf("%s is not installed (%v): run cmd/samsa/e2e/conformance/peers/install %s", c.name, err, c.peer)
 			}
 		}
