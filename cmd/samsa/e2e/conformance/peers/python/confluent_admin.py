@@ -3,8 +3,7 @@
 import sys
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, Producer, TopicCollection, TopicPartition
-from confluent_kafka.admin import (AclBindingFilter, AclOperation, AclPermissionType, AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource,
-                                   NewPartitions, NewTopic, OffsetSpec, ResourcePatternType, ResourceType)
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic, OffsetSpec
 
 ADDR = {"bootstrap.servers": sys.argv[1]}
 admin = AdminClient(ADDR)
@@ -88,5 +87,4 @@ say("offsets of the group", lambda: admin.list_consumer_group_offsets([ConsumerG
     lambda r: sorted((p.partition, p.offset) for p in r.topic_partitions))
 say("delete the group", lambda: admin.delete_consumer_groups(["tourists"]))
 say("delete no group", lambda: admin.delete_consumer_groups(["none"]))
-say("acls", lambda: admin.describe_acls(AclBindingFilter(ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY)))
 say("delete", lambda: admin.delete_topics(["tour", "none"]))
