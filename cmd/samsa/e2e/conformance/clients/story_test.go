@@ -58,6 +58,9 @@ func (c client) play(t *testing.T, b *e2e.Broker, codec string) {
 	if got := strings.Join(printed.steps, " "); got != c.shows {
 		t.Errorf("shown: %s\nwant:  %s", got, c.shows)
 	}
+	if versions := row(t, c.name)[2]; !strings.HasPrefix(versions, strings.ReplaceAll(printed.version, " librdkafka", ", librdkafka")) {
+		t.Errorf("docs/clients.md says version %q, %q ran", versions, printed.version)
+	}
 	t.Logf("%s %s: %s", c.name, printed.version, strings.Join(printed.steps, " "))
 	want := read(t, b.Addr, topic, codec, strings.Contains(c.shows, "idempotent"))
 	same(t, "franz-go", want, "what was sent", sent(codec, want))
