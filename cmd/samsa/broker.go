@@ -177,6 +177,9 @@ func (b *broker) openDirs() error {
 	return nil
 }
 
+// firstRetention is how long Kafka leaves logs alone after its start.
+const firstRetention = 30 * time.Second
+
 // openReplicas recovers the logs, replays the journals and lets the controller
 // adopt or refuse what lies there.
 func (b *broker) openReplicas() error {
@@ -187,7 +190,8 @@ func (b *broker) openReplicas() error {
 	b.set = replica.NewSet(replica.Options{
 		Broker: meta.BrokerID(b.id), Dirs: b.dirs, Homes: homes, Pool: b.files.do, Now: time.Now,
 		RetentionCheck: b.conf.RetentionCheckInterval, ProducerCheck: b.conf.ProducerIDExpirationCheck,
-		Events: b.replicaEvents(),
+		FirstRetention: min(firstRetention, b.conf.RetentionCheckInterval),
+		Events:         b.replicaEvents(),
 	})
 	b.metrics.set.Store(b.set)
 	b.parts = &partitions{broker: b}

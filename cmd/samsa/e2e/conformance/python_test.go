@@ -49,6 +49,6 @@ func runPython(t *testing.T, script string) {
 	if err := exec.Command(debianPython, "-c", "import kafka, confluent_kafka, msgpack, snappy, lz4, zstandard").Run(); err != nil {
 		t.Fatalf("%s lacks kafka, confluent_kafka, msgpack, snappy, lz4 or zstandard (%v): %s", debianPython, err, install)
 	}
-	b := e2e.Start(t, e2e.Options{})
+	b := e2e.Start(t, e2e.Options{Props: map[string]string{"log.retention.ms": "-1"}}) // some records say 2023
 	t.Log(Run(t, nil, debianPython, script, b.Addr))
 }

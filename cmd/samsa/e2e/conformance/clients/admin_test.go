@@ -20,6 +20,7 @@ func TestAdminTour(t *testing.T) {
 	for name, c := range map[string]client{
 		"confluent_admin": {name: "confluent-kafka-python", peer: "python",
 			command: []string{"CACHE/python/bin/python", "-B", "PEERS/python/confluent_admin.py"}},
+		"kafka_python_admin": {name: "kafka-python", peer: "python", command: []string{"CACHE/python/bin/python", "-B", "PEERS/python/kafka_python_admin.py"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := e2e.Start(t, e2e.Options{})

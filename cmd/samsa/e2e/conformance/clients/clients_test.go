@@ -45,7 +45,7 @@ func TestClient(t *testing.T) {
 	for _, c := range stock {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			b := e2e.Start(t, e2e.Options{})
+			b := e2e.Start(t, e2e.Options{Props: map[string]string{"log.retention.ms": "-1"}}) // the records say 2023
 			for _, codec := range codecs {
 				t.Run(codec, func(t *testing.T) { c.play(t, b, codec) })
 			}

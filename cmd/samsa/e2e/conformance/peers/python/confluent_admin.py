@@ -51,11 +51,11 @@ say("configs of a broker", lambda: admin.describe_configs([ConfigResource(Config
 
 producer = Producer(ADDR)
 for i in range(30):
-    producer.produce("tour", b"%d" % i, b"key", partition=i % 3, timestamp=1700000000000 + i)
+    producer.produce("tour", b"%d" % i, b"key", partition=i % 3, timestamp=4000000000000 + i)
 assert producer.flush(20) == 0
 parts = [TopicPartition("tour", p) for p in range(3)]
 for name, spec in (("earliest", OffsetSpec.earliest()), ("latest", OffsetSpec.latest()), ("newest", OffsetSpec.max_timestamp()),
-                   ("at a time", OffsetSpec.for_timestamp(1700000000015)), ("too late", OffsetSpec.for_timestamp(1900000000000))):
+                   ("at a time", OffsetSpec.for_timestamp(4000000000015)), ("too late", OffsetSpec.for_timestamp(4900000000000))):
     say("offsets, " + name, lambda: admin.list_offsets({p: spec for p in parts}, isolation_level=IsolationLevel.READ_COMMITTED),
         lambda r: (r.offset, r.timestamp))
 say("delete records", lambda: admin.delete_records([TopicPartition("tour", 0, 4), TopicPartition("tour", 1, -1), TopicPartition("tour", 2, 99)]),
