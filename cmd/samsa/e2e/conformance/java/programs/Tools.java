@@ -11,7 +11,7 @@ import org.apache.kafka.common.utils.Exit;
  * between them and \n for line ends. The answer is what the tool printed, each line behind a space, and a last line with its exit code.
  */
 public final class Tools {
-    private static final class Exited extends RuntimeException {
+    private static final class Exited extends Error {
         final int code;
 
         Exited(int code) {
