@@ -104,7 +104,7 @@ func launch(t testing.TB, peer, program string, sources []string) (*JVM, error) 
 
 // Flags are the JVM's: small, and quick to start.
 func Flags() []string {
-	return []string{"-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j.configuration=file:///dev/null"}
+	return []string{"-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j.configuration=quiet.properties"}
 }
 
 // ClassPath is the class path of a peer.
@@ -153,6 +153,9 @@ func Compile(t testing.TB, peer string, programs ...string) string {
 	}
 	javac := conformance.Program(t, "javac")
 	conformance.Run(t, nil, javac, slices.Concat([]string{"-nowarn", "-Xlint:none", "-proc:none", "-d", half, "-cp", ClassPath(t, peer)}, files)...)
+	if err := os.WriteFile(filepath.Join(half, "quiet.properties"), []byte("log4j.rootLogger=OFF\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Rename(half, dir); err != nil && !errors.Is(err, os.ErrExist) {
 		t.Fatal(err)
 	}

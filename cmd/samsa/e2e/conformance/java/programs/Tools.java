@@ -15,7 +15,7 @@ public final class Tools {
         final int code;
 
         Exited(int code) {
-            super(null, null, false, false);
+            super("exit", null, false, false);
             this.code = code;
         }
     }
@@ -38,13 +38,15 @@ public final class Tools {
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         Switch out = new Switch();
         System.setOut(new PrintStream(out, true, "UTF-8"));
-        Exit.setExitProcedure((code, message) -> { throw new Exited(code); });
-        Exit.setHaltProcedure((code, message) -> { throw new Exited(code); });
+        System.setErr(System.out);
+        Exit.setExitProcedure((code, message) -> exit(code));
+        Exit.setHaltProcedure((code, message) -> exit(code));
         Exit.setShutdownHookAdder((name, hook) -> { });
         for (String line; (line = in.readLine()) != null; answers.flush()) {
             String[] words = line.split("\t", -1);
             System.setIn(new ByteArrayInputStream(words[1].replace("\\n", "\n").getBytes(StandardCharsets.UTF_8)));
             out.to = new ByteArrayOutputStream();
+            exited = null;
             int code = run(words[0], Arrays.copyOfRange(words, 2, words.length));
             System.out.flush();
             for (String said : out.to.toString("UTF-8").split("\n", -1)) answers.println(" " + said);
@@ -53,13 +55,21 @@ public final class Tools {
         System.exit(0);
     }
 
+    private static Exited exited;
+
+    /** The first call counts: some tools catch what it throws, complain and exit again. */
+    private static void exit(int code) {
+        if (exited == null) exited = new Exited(code);
+        throw exited;
+    }
+
     private static int run(String name, String[] args) throws Exception {
         try {
             Class.forName(name).getMethod("main", String[].class).invoke(null, (Object) args);
             return 0;
         } catch (InvocationTargetException e) {
+            if (exited != null) return exited.code;
             Throwable t = e.getCause();
-            if (t instanceof Exited) return ((Exited) t).code;
             System.out.println("threw " + t);
             t.printStackTrace();
             return 1;
