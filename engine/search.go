@@ -16,8 +16,13 @@ import (
 // there is none. Nothing below the log start is found; the caller compares the
 // offset with the end that its client may see.
 func (v *View) OffsetForTime(ts int64) (at Offset, timestamp int64, epoch Epoch, err error) {
+	return v.searchTime(ts, false)
+}
+
+// searchTime is OffsetForTime; with all it finds what lies below the log start, too.
+func (v *View) searchTime(ts int64, all bool) (at Offset, timestamp int64, epoch Epoch, err error) {
 	for {
-		at, timestamp, epoch, err = v.offsetForTime(ts)
+		at, timestamp, epoch, err = v.offsetForTime(ts, all)
 		newest := v.shelf.view.Load()
 		if !errors.Is(err, segment.ErrGone) || newest == v {
 			return at, timestamp, epoch, err
@@ -26,8 +31,11 @@ func (v *View) OffsetForTime(ts int64) (at Offset, timestamp int64, epoch Epoch,
 	}
 }
 
-func (v *View) offsetForTime(ts int64) (Offset, int64, Epoch, error) {
+func (v *View) offsetForTime(ts int64, all bool) (Offset, int64, Epoch, error) {
 	start := v.Start()
+	if all {
+		start = 0
+	}
 	for i, s := range v.segs {
 		if i+1 < len(v.segs) && v.segs[i+1].Base() <= int64(start) || s.Size() == 0 {
 			continue
@@ -54,7 +62,8 @@ func (v *View) offsetForTime(ts int64) (Offset, int64, Epoch, error) {
 }
 
 // MaxTimestamp finds the record with the largest timestamp, the first of them
-// if there are several; -1 for all when no record has one.
+// if there are several; -1 for all when no record has one. As in Kafka it may
+// lie below the log start, while its segment is there.
 func (v *View) MaxTimestamp() (at Offset, timestamp int64, epoch Epoch, err error) {
 	largest := batch.NoTimestamp
 	for _, s := range v.segs {
@@ -67,7 +76,7 @@ func (v *View) MaxTimestamp() (at Offset, timestamp int64, epoch Epoch, err erro
 	if largest == batch.NoTimestamp {
 		return -1, -1, -1, nil
 	}
-	return v.OffsetForTime(largest)
+	return v.searchTime(largest, true)
 }
 
 // timeFound is the answer of a search; at is -1 when there is none.

@@ -48,7 +48,7 @@ const adoptedKey = "samsa.adopted"
 
 // DescribeConfigs tells the settings of topics and of this broker.
 //
-//	v1  source and synonyms of each value, instead of "is default"
+//	v1  source and synonyms of each value, instead of "is default", which Kafka never sets
 //	v2  as v1      v3  types and documentation      v4  flexible
 //
 // Loggers are known to Kafka as a resource; this broker has none to show.
@@ -134,7 +134,7 @@ func adoptedSetting() Setting {
 func settingEntry(s Setting, synonyms, doc bool) kmsg.DescribeConfigsResponseResourceConfig {
 	out := kmsg.NewDescribeConfigsResponseResourceConfig()
 	out.Name, out.Value, out.ReadOnly, out.IsSensitive = s.Name, s.Value, s.ReadOnly, s.Sensitive
-	out.Source, out.IsDefault, out.ConfigType = s.Source, s.Source == kmsg.ConfigSourceDefaultConfig, s.Type
+	out.Source, out.ConfigType = s.Source, s.Type // v0's "is default" is never set, as in Kafka
 	if doc {
 		out.Documentation = &s.Doc
 	}
