@@ -43,11 +43,11 @@ var (
 	oldCodecs = []string{"none", "gzip", "snappy", "lz4"}
 	codecs    = append(slices.Clone(oldCodecs), "zstd")
 	clients   = []client{
-		{"0.11.0.3", "java-0.11", oldCodecs, []string{"Member"}, false, false, false},
-		{"1.1.1", "java-1.1", oldCodecs, []string{"Member", "Since11"}, true, false, false},
-		{"2.8.2", "java-2.8", codecs, []string{"Member", "Since11", "Since20"}, true, true, true},
-		{"3.9.2", "kafka39", codecs, []string{"Member", "Since11", "Since20"}, true, true, true},
-		{"4.3.1", "kafka4", codecs, []string{"Member", "Since11", "Since20"}, true, true, true},
+		{"0.11.0.3", "java-0.11", oldCodecs, []string{"Member", "Background"}, false, false, false},
+		{"1.1.1", "java-1.1", oldCodecs, []string{"Member", "Background", "Since11"}, true, false, false},
+		{"2.8.2", "java-2.8", codecs, []string{"Member", "Background", "Since11", "Since20", "Since28"}, true, true, true},
+		{"3.9.2", "kafka39", codecs, []string{"Member", "Background", "Since11", "Since20", "Since28"}, true, true, true},
+		{"4.3.1", "kafka4", codecs, []string{"Member", "Background", "Since11", "Since20", "Since28"}, true, true, true},
 	}
 )
 

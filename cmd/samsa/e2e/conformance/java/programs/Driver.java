@@ -26,6 +26,8 @@ import org.apache.kafka.common.serialization.*;
 public final class Driver {
     static String bootstrap;
     static AdminClient admin;
+    static int patience = 30; // seconds that a command may wait
+    static Background background;
     static final Map<String, Member> members = new HashMap<>();
 
     interface Later {
@@ -68,11 +70,22 @@ public final class Driver {
             case "limit": return members.get(w[1]).limit(Integer.parseInt(w[2]));
             case "assignment": return members.get(w[1]).assignment();
             case "events": return members.get(w[1]).events();
+            case "wait": return members.get(w[1]).await();
             case "commit": return members.get(w[1]).commit();
             case "seek": return members.get(w[1]).seek(w[2], Integer.parseInt(w[3]), Long.parseLong(w[4]));
-            case "grow": case "trim": return ((Later) Class.forName("Since11").getDeclaredConstructor().newInstance()).obey(w);
-            default: return ((Later) Class.forName("Since20").getDeclaredConstructor().newInstance()).obey(w);
+            case "big": return big(w[1], Integer.parseInt(w[2]), options(w, 3));
+            case "start": background = new Background(w[1], options(w, 2)); return Collections.emptyList();
+            case "patience": patience = Integer.parseInt(w[1]); return Collections.emptyList();
+            case "acked": return Collections.singletonList("" + background.count());
+            case "finish": return background.finish();
+            case "grow": case "trim": return later("Since11", w);
+            case "groups": case "group": case "committed": case "forget": return later("Since20", w);
+            default: return later("Since28", w);
         }
+    }
+
+    static List<String> later(String source, String[] w) throws Exception {
+        return ((Later) Class.forName(source).getDeclaredConstructor().newInstance()).obey(w);
     }
 
     static List<String> broker(String address) throws Exception {
@@ -81,6 +94,7 @@ public final class Driver {
         if (admin != null) admin.close();
         admin = null;
         bootstrap = address;
+        patience = 30;
         return Collections.singletonList(org.apache.kafka.common.utils.AppInfoParser.getVersion());
     }
 
@@ -90,7 +104,7 @@ public final class Driver {
     }
 
     static <T> T get(Future<T> future) throws Exception {
-        return future.get(30, TimeUnit.SECONDS);
+        return future.get(patience, TimeUnit.SECONDS);
     }
 
     static Properties properties(Map<String, String> more) {
@@ -172,6 +186,19 @@ public final class Driver {
         return lines;
     }
 
+    /** One record of so many bytes, which do not compress. */
+    static List<String> big(String topic, int size, Map<String, String> options) throws Exception {
+        Properties p = properties(options);
+        for (String key : new String[] {"key.serializer", "value.serializer"}) p.put(key, ByteArraySerializer.class.getName());
+        p.put("max.request.size", "20000000");
+        byte[] value = new byte[size];
+        new Random(1).nextBytes(value);
+        try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(p)) {
+            RecordMetadata m = get(producer.send(new ProducerRecord<>(topic, 0, null, value)));
+            return Collections.singletonList(m.partition() + " " + m.offset());
+        }
+    }
+
     static String value(int i) {
         StringBuilder s = new StringBuilder("value-" + i);
         for (int n = 0; n < i % 40; n++) s.append(" samsa");
@@ -240,8 +267,8 @@ public final class Driver {
             TopicPartition p = new TopicPartition(topic, partition);
             c.assign(Collections.singleton(p));
             c.seek(p, offset);
-            for (long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30); lines.size() < count; ) {
-                if (System.nanoTime() > end) throw new IllegalStateException(lines.size() + " of " + count + " records of " + p + " within 30 s");
+            for (long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(patience); lines.size() < count; ) {
+                if (System.nanoTime() > end) throw new IllegalStateException(lines.size() + " of " + count + " records of " + p + " in time");
                 for (ConsumerRecord<byte[], byte[]> r : poll(c, 100)) if (lines.size() < count) lines.add(show(r));
             }
         }

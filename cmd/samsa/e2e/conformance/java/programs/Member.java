@@ -53,19 +53,28 @@ final class Member extends Thread implements ConsumerRebalanceListener {
     private List<String> does(Callable<List<String>> work) throws Exception {
         FutureTask<List<String>> task = new FutureTask<>(work);
         tasks.add(task);
-        return task.get(30, TimeUnit.SECONDS);
+        return task.get(Driver.patience, TimeUnit.SECONDS);
     }
 
     /** Waits for so many records, and gives and forgets what came. */
     synchronized List<String> take(int count) throws Exception {
-        for (long end = System.currentTimeMillis() + 30_000; records.size() < count; wait(100)) {
+        for (long end = System.currentTimeMillis() + Driver.patience * 1000; records.size() < count; wait(100)) {
             if (failed != null) throw new ExecutionException(failed);
-            if (System.currentTimeMillis() > end) throw new TimeoutException(records.size() + " of " + count + " records within 30 s");
+            if (System.currentTimeMillis() > end) throw new TimeoutException(records.size() + " of " + count + " records in time");
         }
         List<String> got = new ArrayList<>(records);
         taken += records.size();
         records.clear();
         return got;
+    }
+
+    /** Waits for partitions. */
+    synchronized List<String> await() throws Exception {
+        for (long end = System.currentTimeMillis() + Driver.patience * 1000; !String.join("", events).contains("+"); wait(100)) {
+            if (failed != null) throw new ExecutionException(failed);
+            if (System.currentTimeMillis() > end) throw new TimeoutException("no assignment in time");
+        }
+        return Collections.emptyList();
     }
 
     List<String> limit(int n) throws Exception {
