@@ -174,6 +174,26 @@ func TestJavaCooperativeAndStaticMembers(t *testing.T) {
 	}
 }
 
+// Rounds of records spread over 100 partitions, most of them idle at a time:
+// fetch sessions since 1.1, whole requests before.
+func TestJavaManyPartitions(t *testing.T) {
+	b := e2e.Start(t, e2e.Options{})
+	e2e.CreateTopic(t, b.Addr, "wide", 100, nil)
+	for _, c := range clients {
+		t.Run(c.version, func(t *testing.T) {
+			j := c.at(t, b.Addr)
+			j.Do(t, "open", "m", "g-"+c.version, "wide", "auto.offset.reset=latest")
+			shared(t, "wide", 100, map[string]*JVM{"m": j})
+			j.Do(t, "seek-end", "m")
+			for range 3 {
+				want := produced(t, "wide", j.Do(t, append([]any{"produce", "wide", sent, base, "compression.type=lz4"}, c.idempotent()...)...))
+				same(t, "a round", sorted(j.Do(t, "take", "m", sent)), want)
+			}
+			j.Do(t, "close", "m")
+		})
+	}
+}
+
 // A pattern takes in topics made later.
 func TestJavaPatterns(t *testing.T) {
 	for _, c := range clients {

@@ -70,6 +70,7 @@ public final class Driver {
             case "limit": return members.get(w[1]).limit(Integer.parseInt(w[2]));
             case "assignment": return members.get(w[1]).assignment();
             case "events": return members.get(w[1]).events();
+            case "seek-end": return members.get(w[1]).seekEnd();
             case "wait": return members.get(w[1]).await();
             case "commit": return members.get(w[1]).commit();
             case "seek": return members.get(w[1]).seek(w[2], Integer.parseInt(w[3]), Long.parseLong(w[4]));

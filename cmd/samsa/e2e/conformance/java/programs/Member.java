@@ -110,6 +110,15 @@ final class Member extends Thread implements ConsumerRebalanceListener {
         });
     }
 
+    /** Stands at the end of all its partitions, with the positions known. */
+    List<String> seekEnd() throws Exception {
+        return does(() -> {
+            consumer.seekToEnd(consumer.assignment());
+            for (TopicPartition p : consumer.assignment()) consumer.position(p);
+            return Collections.emptyList();
+        });
+    }
+
     void close() throws Exception {
         closing = true;
         join(30_000);
