@@ -251,7 +251,8 @@ func TestJavaPlaces(t *testing.T) {
 }
 
 // What any Java client wrote every other reads, with the same timestamps and
-// headers; a zstd batch is refused to those that cannot know it.
+// headers. A zstd batch reaches those that cannot know it as it stands, as from
+// Kafka, and their client says so.
 func TestJavaVersionsReadEachOther(t *testing.T) {
 	b := e2e.Start(t, e2e.Options{})
 	jvms := map[string]*JVM{}
@@ -273,8 +274,9 @@ func TestJavaVersionsReadEachOther(t *testing.T) {
 			}
 			for _, reader := range clients {
 				if !slices.Contains(reader.codecs, codec) {
-					if _, err := jvms[reader.version].Try(t, "read", topic, 0, 0, 1); err == nil {
-						t.Errorf("%s read zstd", reader.version)
+					_, err := jvms[reader.version].Try(t, "read", topic, 0, 0, 1)
+					if err == nil || !strings.Contains(err.Error(), "Unknown compression type id: 4") {
+						t.Errorf("%s read zstd: %v", reader.version, err)
 					}
 					continue
 				}

@@ -43,6 +43,7 @@ func (c client) commands() []string {
 		"produce TOPIC 300 TIME compression.type=gzip IDEMPOTENT", "read TOPIC 0 100 20", "offsets TOPIC", "times TOPIC TIME", "offsets TOPIC-auto",
 		"create TOPIC-append 1 message.timestamp.type=LogAppendTime", "produce TOPIC-append 40 TIME compression.type=lz4", "read TOPIC-append 0 0 40",
 		"create TOPIC-lz4 1 compression.type=lz4", "produce TOPIC-lz4 40 TIME compression.type=gzip", "read TOPIC-lz4 0 0 40",
+		"create TOPIC-zstd 1 compression.type=zstd", "produce TOPIC-zstd 40 TIME compression.type=gzip", "read TOPIC-zstd 0 0 40",
 		"create TOPIC-small 1 max.message.bytes=1500",
 		"big TOPIC-small 1600", "big TOPIC 900000", "big TOPIC 2000000", "big TOPIC 1048506", "big TOPIC 1048600", "big TOPIC 2000000 compression.type=lz4",
 		"read TOPIC 0 0 50 max.partition.fetch.bytes=1", "read TOPIC 0 0 50 fetch.max.bytes=1 max.poll.records=1", "read TOPIC 0 250 40 isolation.level=read_committed check.crcs=true",
