@@ -43,7 +43,7 @@ func (c client) commands() []string {
 		"produce TOPIC 300 TIME compression.type=gzip IDEMPOTENT", "read TOPIC 0 100 20", "offsets TOPIC", "times TOPIC TIME", "offsets TOPIC-auto",
 		"create TOPIC-append 1 message.timestamp.type=LogAppendTime", "produce TOPIC-append 40 TIME compression.type=lz4", "read TOPIC-append 0 0 40",
 		"create TOPIC-lz4 1 compression.type=lz4", "produce TOPIC-lz4 40 TIME compression.type=gzip", "read TOPIC-lz4 0 0 40",
-		"create TOPIC-zstd 1 compression.type=zstd", "produce TOPIC-zstd 40 TIME compression.type=gzip", "read TOPIC-zstd 0 0 40",
+		"create TOPIC-zstd 1 compression.type=zstd", "produce TOPIC-zstd 40 TIME compression.type=gzip",
 		"create TOPIC-small 1 max.message.bytes=1500",
 		"big TOPIC-small 1600", "big TOPIC 900000", "big TOPIC 2000000", "big TOPIC 1048506", "big TOPIC 1048600", "big TOPIC 2000000 compression.type=lz4",
 		"read TOPIC 0 0 50 max.partition.fetch.bytes=1", "read TOPIC 0 0 50 fetch.max.bytes=1 max.poll.records=1", "read TOPIC 0 250 40 isolation.level=read_committed check.crcs=true",
@@ -57,7 +57,8 @@ func (c client) commands() []string {
 		all = append(all, "grow TOPIC 3", "grow TOPIC 2", "grow TOPIC-none 2", "trim TOPIC 0 10", "trim TOPIC 0 99999", "trim TOPIC 0 -1", "offsets TOPIC", "read TOPIC 0 0 1 auto.offset.reset=none")
 	}
 	if c.groups {
-		all = append(all, "group TOPIC-g", "group TOPIC-nobody", "committed TOPIC-g", "committed TOPIC-nobody", "forget TOPIC-nobody",
+		// Kafka 3.9.2 sends older clients null for the records it refuses, which they cannot parse; Samsa sends none, as Kafka did before.
+		all = append(all, "read TOPIC-zstd 0 0 40", "group TOPIC-g", "group TOPIC-nobody", "committed TOPIC-g", "committed TOPIC-nobody", "forget TOPIC-nobody",
 			"alter TOPIC retention.ms=5000", "config TOPIC retention.ms", "alter TOPIC retention.ms=", "config TOPIC retention.ms", "alter TOPIC retention.ms=x", "alter TOPIC-none retention.ms=1", "alter TOPIC no.such=1",
 			"list-offsets TOPIC-lz4 0 earliest", "list-offsets TOPIC-lz4 0 latest", "list-offsets TOPIC-lz4 0 TIME",
 			"move TOPIC-g TOPIC 0 5", "committed TOPIC-g", "move TOPIC-fresh TOPIC 1 3", "committed TOPIC-fresh", "move TOPIC-g TOPIC 9 5", "unmove TOPIC-g TOPIC 0", "unmove TOPIC-g TOPIC-none 0", "committed TOPIC-g",
