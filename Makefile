@@ -4,12 +4,15 @@ GO   ?= go
 RING := -tags giouring -ldflags=-checklinkname=0
 E2E  := ./cmd/samsa/e2e
 FUZZTIME ?= 10s
+FUZZRUNS ?= 200000
+FUZZSECONDS ?= 20
 PART ?= help
+TESTFLAGS ?=
 PEERS ?=
 CONFORMANCE ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check race fuzz peers conformance powercut cross soak bench-deps bench bench-full clean
+.PHONY: help build run test check race fuzz corpus engine peers conformance powercut cross soak bench-deps bench bench-full clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -21,7 +24,7 @@ run: build ## build and start a standalone broker on :9092, data in ./data
 	./bin/samsa start config/server.properties
 
 test: ## the tests that need nothing but Go and make
-	$(GO) test $(RING) ./...
+	$(GO) test $(RING) $(TESTFLAGS) ./...
 
 check: ## formatting, vet, staticcheck and the tree's own rules
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
@@ -32,9 +35,15 @@ check: ## formatting, vet, staticcheck and the tree's own rules
 	$(GO) test -count=1 ./cmd/tidy
 
 race: ## the rooms' tests under the race detector
-	$(GO) test -race $(RING) $$($(GO) list ./... | grep -v /e2e)
+	$(GO) test -race $(RING) $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e)
 
-fuzz: ## every fuzz target for FUZZTIME (10s)
+fuzz: ## every fuzz target's mutator, FUZZRUNS (200000) executions each, FUZZSECONDS (20) at most
+	.ci/fuzz $(FUZZRUNS) $(FUZZSECONDS)
+
+corpus: ## add inputs that reach new code to the corpus of every fuzz target, FUZZSECONDS each
+	SAMSA_FUZZ_GROW=1 .ci/fuzz 100000000 $(FUZZSECONDS)
+
+engine: ## every fuzz target under go test -fuzz for FUZZTIME (10s)
 	@set -e; for pkg in $$(grep -rl --include=*_test.go '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
 	  for target in $$(grep -ho --include=*_test.go '^func Fuzz[A-Za-z0-9_]*' $$pkg/*_test.go | cut -c6- | sort -u); do \
 	    echo "$$pkg $$target"; $(GO) test $(RING) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \

@@ -56,6 +56,8 @@ type Broker struct {
 	MaxConnectionsPerIP       int
 	MaxConnectionsPerHost     map[string]int // max.connections.per.ip.overrides
 	MaxConnectionCreationRate int
+	QuotaWindows              int           // quota.window.num
+	QuotaWindow               time.Duration // quota.window.size.seconds
 	FetchMaxBytes             int
 	FetchSessions             int
 
@@ -76,8 +78,9 @@ type Broker struct {
 	TransactionsPartitions  int32
 	TransactionalExpiration time.Duration
 
-	set   map[string]string // what the file and the overrides say, checked
-	extra map[string]string // the same of unknown keys
+	set   map[string]string // what is set, in the file or at run time, checked
+	extra map[string]string // the same of keys that are in no table
+	from  layers            // where it comes from
 }
 
 // Standalone tells whether the broker keeps its own metadata, without ZooKeeper.
@@ -167,6 +170,8 @@ func (b *Broker) fillConnections() {
 	b.MaxConnections = int(b.integer("max.connections"))
 	b.MaxConnectionsPerIP = int(b.integer("max.connections.per.ip"))
 	b.MaxConnectionCreationRate = int(b.integer("max.connection.creation.rate"))
+	b.QuotaWindows = int(b.integer("quota.window.num"))
+	b.QuotaWindow = b.after("quota.window.size.seconds", time.Second)
 	b.FetchMaxBytes = int(b.integer("fetch.max.bytes"))
 	b.FetchSessions = int(b.integer("max.incremental.fetch.session.cache.slots"))
 	if b.ControlFrameMaxBytes = int(b.integer("samsa.max.control.frame.bytes")); b.ControlFrameMaxBytes == 0 {

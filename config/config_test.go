@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/samsa-broker/samsa/cmd/hostiletest"
 )
 
 func load(t *testing.T, text string, overrides ...string) (*Broker, []Notice) {
@@ -104,7 +106,7 @@ func TestDefaults(t *testing.T) {
 	want := Topic{SegmentBytes: 1 << 30, SegmentMs: 604800000, SegmentIndexBytes: 10 << 20, IndexInterval: 4096, Delete: true,
 		RetentionMs: 604800000, RetentionBytes: -1, FileDeleteDelayMs: 60000, FlushMessages: math.MaxInt64, FlushMs: math.MaxInt64,
 		MaxMessageBytes: 1048588, Compression: "producer", TimestampBeforeMaxMs: math.MaxInt64, TimestampAfterMaxMs: math.MaxInt64,
-		DeleteRetentionMs: 86400000, MaxCompactionLagMs: math.MaxInt64, MinCleanableDirtyRatio: 0.5, MinInsyncReplicas: 1}
+		DeleteRetentionMs: 86400000, MaxCompactionLagMs: math.MaxInt64, MinCleanableDirtyRatio: 0.5, MinInsyncReplicas: 1, DownConversion: true}
 	if got := b.TopicDefaults(); got != want {
 		t.Fatalf("%+v", got)
 	}
@@ -349,7 +351,8 @@ func TestDescribe(t *testing.T) {
 }
 
 // Whatever a file holds, Load answers or refuses.
-func FuzzLoad(f *testing.F) {
+func FuzzLoad(tf *testing.F) {
+	f := hostiletest.New(tf)
 	sample, err := os.ReadFile("server.properties")
 	if err != nil {
 		f.Fatal(err)
@@ -368,6 +371,20 @@ func FuzzLoad(f *testing.F) {
 		}
 		if _, err := b.Topic(nil); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// Whatever stands on the command line, Load answers or refuses.
+func FuzzOverrides(tf *testing.F) {
+	f := hostiletest.New(tf)
+	for _, seed := range []string{"", "=", "listeners=A://[::1]:1", "log.dirs=a,b\nlog.dirs=", "broker.id=2147483648", "max.connections.per.ip.overrides=a:1,::1:2", "password.x=${a}", "samsa.event.loops=-1", "log.retention.hours = 1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, lines string) {
+		b, _, err := Load(strings.NewReader("broker.id=1"), strings.Split(lines, "\n"))
+		if (b == nil) != (err != nil) {
+			t.Fatalf("%v, %v", b, err)
 		}
 	})
 }

@@ -2,7 +2,10 @@
 
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Source says where a value comes from, numbered as DescribeConfigs does.
 type Source int8
@@ -10,6 +13,8 @@ type Source int8
 // The sources there are here.
 const (
 	SourceTopic   Source = 1 // the topic's own config
+	SourceBroker  Source = 2 // set on this broker while it runs
+	SourceCluster Source = 3 // set on all brokers while they run
 	SourceStatic  Source = 4 // server.properties
 	SourceDefault Source = 5
 )
@@ -42,13 +47,11 @@ var brokerSynonyms = [][]string{
 	{"log.retention.ms", "log.retention.minutes", "log.retention.hours"},
 }
 
-// synonymsOf lists the keys that name stands among.
-func synonymsOf(name string) []string {
+// plainSynonyms lists the keys that name stands among.
+func plainSynonyms(name string) []string {
 	for _, list := range brokerSynonyms {
-		for _, n := range list {
-			if n == name {
-				return list
-			}
+		if slices.Contains(list, name) {
+			return list
 		}
 	}
 	if name == "log.flush.interval.ms" {
@@ -57,8 +60,26 @@ func synonymsOf(name string) []string {
 	return []string{name}
 }
 
-// synonyms lists what is set of name's synonyms, then their defaults, beginning
-// with name itself: what stands before it would not be a synonym of it.
+// perMechanism are the keys that a listener has for each SASL mechanism.
+var perMechanism = []string{"sasl.jaas.config", "sasl.login.callback.handler.class", "sasl.login.class", "sasl.server.callback.handler.class", "connections.max.reauth.ms"}
+
+// synonymsOf is plainSynonyms with the key that stands in for a listener's.
+func synonymsOf(name string) []string {
+	m := listenerPrefix.FindStringSubmatch(name)
+	if m == nil {
+		return plainSynonyms(name)
+	}
+	for _, base := range perMechanism {
+		if strings.HasSuffix(m[2], base) {
+			return []string{name, base}
+		}
+	}
+	return []string{name, m[2]}
+}
+
+// synonyms lists what is set of name's synonyms, the strongest layer first, then
+// their defaults, beginning with name itself: what stands before it would not be
+// a synonym of it.
 func (b *Broker) synonyms(name string, sensitive bool) []Synonym {
 	var all []Synonym
 	add := func(n, value string, source Source) {
@@ -68,11 +89,14 @@ func (b *Broker) synonyms(name string, sensitive bool) []Synonym {
 		all = append(all, Synonym{Name: n, Value: value, Null: sensitive, Source: source})
 	}
 	keys := synonymsOf(name)
-	for _, n := range keys {
-		if v, ok := b.set[n]; ok {
-			add(n, v, SourceStatic)
-		} else if v, ok := b.extra[n]; ok {
-			add(n, v, SourceStatic)
+	for _, layer := range []struct {
+		set    map[string]string
+		source Source
+	}{{b.from.own, SourceBroker}, {b.from.cluster, SourceCluster}, {b.from.file, SourceStatic}} {
+		for _, n := range keys {
+			if v, ok := layer.set[n]; ok {
+				add(n, v, layer.source)
+			}
 		}
 	}
 	for _, n := range keys {
@@ -80,10 +104,8 @@ func (b *Broker) synonyms(name string, sensitive bool) []Synonym {
 			add(n, k.Default, SourceDefault)
 		}
 	}
-	for i, s := range all {
-		if s.Name == name {
-			return all[i:]
-		}
+	if i := slices.IndexFunc(all, func(s Synonym) bool { return s.Name == name }); i >= 0 {
+		return all[i:]
 	}
 	return nil
 }
@@ -95,8 +117,7 @@ func sourceOf(synonyms []Synonym) Source {
 	return synonyms[0].Source
 }
 
-// Describe lists every key of the broker by name, the unknown ones of its file
-// last. All are read-only as long as a running broker cannot be changed.
+// Describe lists every key of the broker by name, those in no table last.
 // Passwords, and the values of unknown keys, are hidden.
 func (b *Broker) Describe() []Entry {
 	list := make([]Entry, 0, len(brokerTable)+len(b.extra))
@@ -105,7 +126,7 @@ func (b *Broker) Describe() []Entry {
 		if _, set := b.set[k.Name]; k.Internal && !set {
 			continue // Kafka does not show them either
 		}
-		e := Entry{Name: k.Name, Type: k.Type, Doc: k.describe(), ReadOnly: true, Sensitive: k.Type == Password}
+		e := Entry{Name: k.Name, Type: k.Type, Doc: k.describe(), ReadOnly: !k.Dynamic, Sensitive: k.Type == Password}
 		value, ok := b.Value(k.Name)
 		if e.Null = !ok || e.Sensitive; !e.Null {
 			e.Value = value
@@ -115,11 +136,44 @@ func (b *Broker) Describe() []Entry {
 		list = append(list, e)
 	}
 	for _, name := range names(b.extra) {
-		e := Entry{Name: name, Null: true, ReadOnly: true, Sensitive: true, Synonyms: b.synonyms(name, true)}
+		e := plainEntry(name, b.extra[name])
+		e.Synonyms = b.synonyms(name, e.Sensitive)
 		e.Source = sourceOf(e.Synonyms)
 		list = append(list, e)
 	}
 	return list
+}
+
+// DescribeCluster lists what is set on all brokers while they run.
+func (b *Broker) DescribeCluster() []Entry {
+	list := make([]Entry, 0, len(b.from.cluster))
+	for _, name := range names(b.from.cluster) {
+		e := plainEntry(name, b.from.cluster[name])
+		for _, s := range b.synonyms(name, e.Sensitive) {
+			if s.Source == SourceCluster {
+				e.Synonyms = append(e.Synonyms, s)
+			}
+		}
+		e.Source = sourceOf(e.Synonyms)
+		list = append(list, e)
+	}
+	return list
+}
+
+// plainEntry is a key with a value as it was set; what nobody knows is hidden,
+// as it may be a password.
+func plainEntry(name, value string) Entry {
+	e := Entry{Name: name, Null: true, ReadOnly: true, Sensitive: true}
+	if k := keyOf(name); k != nil {
+		e.Type, e.Sensitive = k.Type, k.Type == Password
+	}
+	if k := brokerIndex[name]; k != nil {
+		e.ReadOnly, e.Doc = !k.Dynamic, k.describe()
+	}
+	if !e.Sensitive {
+		e.Value, e.Null = value, false
+	}
+	return e
 }
 
 // DescribeTopic lists every config of a topic by name. own is what the topic

@@ -16,6 +16,15 @@
 // and what is allowed. A key is never silently ignored: one that has no effect
 // here comes back as a Notice with the reason, and one whose silent loss would
 // be dangerous is an error.
+//
+// # While the broker runs
+//
+// What Kafka calls dynamic broker configs are two more layers over the file: set
+// on all brokers, and above that on this one. CheckDynamic judges a change as
+// Kafka 3.9 in ZooKeeper mode does, but for these: listeners and their protocols
+// cannot change without a restart; passwords of listeners cannot be stored,
+// because nothing here would use them; and what would keep every topic from
+// being made (a smallest compaction lag above the largest) is refused at once.
 package config
 
 import (
@@ -104,7 +113,7 @@ const (
 	whySecurity     = "only PLAINTEXT is supported yet"
 	whyAuthorizer   = "authorization is not supported yet, and ignoring it would open the broker to everybody"
 	whyTokens       = "it acts with delegation tokens, which are not supported yet"
-	whyDynamic      = "it acts with dynamic broker configs, which are not supported yet"
+	whyDynamic      = "it protects the passwords of listeners in the store, and those belong to TLS and SASL, which are not supported yet"
 	whyTiered       = "tiered storage is a Java interface and does not exist here"
 	whyJava         = "it names a Java class, and those cannot be loaded"
 	whyThreads      = "no thread pool waits for a size; see samsa.event.loops"
@@ -115,7 +124,6 @@ const (
 	whyKip932       = "it belongs to share groups, which exist only in KRaft"
 	whyMetrics      = "metrics are served to Prometheus at samsa.admin.listener"
 	whyPurgatory    = "nothing needs purging, because a request that waits is removed when it is done"
-	whyLegacy       = "it acts with the old message formats, which are not supported yet"
 	whyFormat       = "it is ignored as Kafka ignores it since protocol version 3.0"
 	whyPreallocate  = "segments grow as they are written"
 	whyAcks         = "it is deprecated in Kafka, and commits wait for all in-sync replicas, which is its default"

@@ -68,7 +68,7 @@ var logKeys = []Key{
 		Doc: "Bytes of a tiered partition kept on local disk; -2 follows the topic's retention."},
 	{Name: "log.local.retention.ms", Type: Long, Default: "-2", Valid: atLeast(-2), Dynamic: true, Effect: None, Why: whyTiered,
 		Doc: "How long tiered segments stay on local disk, in ms; -2 follows the topic's retention."},
-	{Name: "log.message.downconversion.enable", Type: Boolean, Default: "true", Dynamic: true, Effect: Later, Why: whyLegacy,
+	{Name: "log.message.downconversion.enable", Type: Boolean, Default: "true", Dynamic: true,
 		Doc: "Convert records to the formats that old consumers understand."},
 	{Name: "log.message.format.version", Type: String, Default: "3.0-IV1", Valid: protocolVersion, Effect: None, Why: whyFormat,
 		Doc: "Record format of new records; ignored since protocol version 3.0."},

@@ -15,7 +15,7 @@ var samsaKeys = []Key{
 	{Name: "samsa.max.control.frame.bytes", Type: Int, Default: "0", Valid: atLeastOr(64<<10, 0),
 		Doc: "Largest request that is neither a produce nor a fetch, in bytes; 0 takes 64 KiB above message.max.bytes, at least 1 MiB."},
 	{Name: "samsa.memory.bytes", Type: Long, Default: "0", Valid: atLeastOr(16<<20, 0),
-		Doc: "Memory for requests and answers of all connections, in bytes; 0 takes a share of what the machine has."},
+		Doc: "Memory for requests and answers of all connections, beyond 16 KiB each, in bytes; 0 takes queued.max.request.bytes, or 256 MiB."},
 	{Name: "samsa.netpoll", Type: String, Default: "auto", Valid: oneOf("auto", "uring", "epoll", "portable"),
 		Doc: "How sockets are served; auto takes the first that works here."},
 }

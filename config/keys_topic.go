@@ -36,7 +36,7 @@ var topicKeys = []Key{
 		Doc: "Longest time a record may stay uncompacted, in ms."},
 	{Name: "max.message.bytes", Type: Int, Default: "1048588", Valid: atLeast(0), Inherits: []string{"message.max.bytes"},
 		Doc: "Largest record batch that is accepted, in bytes."},
-	{Name: "message.downconversion.enable", Type: Boolean, Default: "true", Effect: Later, Why: whyLegacy, Inherits: []string{"log.message.downconversion.enable"},
+	{Name: "message.downconversion.enable", Type: Boolean, Default: "true", Inherits: []string{"log.message.downconversion.enable"},
 		Doc: "Convert records to the formats that old consumers understand."},
 	{Name: "message.format.version", Type: String, Default: "3.0-IV1", Valid: protocolVersion, Effect: None, Why: whyFormat, Inherits: []string{"log.message.format.version"},
 		Doc: "Record format of new records; ignored since protocol version 3.0."},

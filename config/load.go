@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"sort"
 	"strings"
@@ -25,6 +26,7 @@ const (
 	WithoutUse                    // known, without effect here
 	NotYet                        // known, without effect yet
 	Overpowered                   // another key that is set wins
+	Unusable                      // what was set at run time does not fit
 )
 
 // Notice is one line that the operator should see once.
@@ -75,13 +77,15 @@ func Load(r io.Reader, overrides []string) (*Broker, []Notice, error) {
 		}
 		set[key] = value
 	}
-	b := &Broker{set: map[string]string{}, extra: map[string]string{}}
+	b := &Broker{set: map[string]string{}, extra: map[string]string{}, from: layers{file: map[string]string{}}}
 	var notices []Notice
 	for _, name := range names(set) {
 		key := brokerIndex[name]
 		if key == nil {
 			b.extra[name] = set[name]
-			notices = append(notices, stranger(name))
+			if !actsForListener(name) {
+				notices = append(notices, stranger(name))
+			}
 			continue
 		}
 		value, err := key.Parse(set[name])
@@ -101,6 +105,8 @@ func Load(r io.Reader, overrides []string) (*Broker, []Notice, error) {
 	if faults = append(faults, more...); len(faults) > 0 {
 		return nil, nil, errors.Join(faults...)
 	}
+	maps.Copy(b.from.file, b.set)
+	maps.Copy(b.from.file, b.extra)
 	notices = append(notices, overpowered...)
 	sort.SliceStable(notices, func(i, j int) bool { return notices[i].Key < notices[j].Key })
 	return b, notices, nil
@@ -139,7 +145,7 @@ func names(m map[string]string) []string {
 // listener or a plugin, the rest is probably misspelt.
 func stranger(name string) Notice {
 	for _, p := range []struct{ prefix, why string }{
-		{"listener.name.", "keys of a single listener are not supported yet"},
+		{listenerKeys, "of the keys of a single listener only max.connections and max.connection.creation.rate are supported yet"},
 		{"rsm.config.", whyTiered}, // keys that Kafka hands on to a plugin
 		{"rlmm.config.", whyTiered},
 	} {

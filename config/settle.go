@@ -138,6 +138,13 @@ func (s *settling) connections() {
 	if b.MaxConnectionsPerIP == 0 && len(b.MaxConnectionsPerHost) == 0 {
 		s.fault("max.connections.per.ip", "0", "want at least 1, or exceptions in "+key)
 	}
+	for i := range b.Listeners {
+		for _, own := range ofListener {
+			if _, _, err := b.OfListener(b.Listeners[i].Name, own); err != nil {
+				s.faults = append(s.faults, err)
+			}
+		}
+	}
 	if idle, delay := b.integer("connections.max.idle.ms"), b.integer("connection.failed.authentication.delay.ms"); idle >= 0 && delay >= idle {
 		s.fault("connections.max.idle.ms", b.text("connections.max.idle.ms"), "want more than connection.failed.authentication.delay.ms")
 	}

@@ -42,6 +42,7 @@ type Topic struct {
 	MinCleanableDirtyRatio float64
 	MinInsyncReplicas      int32
 	UncleanLeaderElection  bool
+	DownConversion         bool // message.downconversion.enable
 }
 
 func isTrue(v string) bool { return strings.EqualFold(v, "true") }
@@ -178,6 +179,7 @@ func (b *Broker) resolve(own map[string]string) Topic {
 		DeleteRetentionMs: number("delete.retention.ms"), MinCompactionLagMs: number("min.compaction.lag.ms"),
 		MaxCompactionLagMs: number("max.compaction.lag.ms"), MinCleanableDirtyRatio: ratio,
 		MinInsyncReplicas: int32(number("min.insync.replicas")), UncleanLeaderElection: isTrue(text("unclean.leader.election.enable")),
+		DownConversion: isTrue(text("message.downconversion.enable")),
 	}
 	for _, policy := range items(text("cleanup.policy")) {
 		t.Delete = t.Delete || policy == "delete"

@@ -22,6 +22,8 @@ const (
 	PathControllerEpoch = "/controller_epoch"
 	PathDeleteTopics    = "/admin/delete_topics"
 	PathTopicConfigs    = "/config/topics"
+	PathBrokerConfigs   = "/config/brokers"
+	PathBrokerDefaults  = PathBrokerConfigs + "/<default>" // what is set on all brokers
 	PathProducerIDs     = "/latest_producer_id_block"
 	PathFeature         = "/feature"
 )
@@ -30,7 +32,7 @@ const (
 // start, parents first.
 var PersistentPaths = []string{
 	"/consumers", "/brokers", PathBrokers, PathTopics, "/brokers/seqid",
-	"/config", "/config/changes", PathTopicConfigs, "/config/clients", "/config/users", "/config/brokers", "/config/ips",
+	"/config", "/config/changes", PathTopicConfigs, "/config/clients", "/config/users", PathBrokerConfigs, "/config/ips",
 	"/admin", PathDeleteTopics, "/isr_change_notification", PathProducerIDs, "/log_dir_event_notification", "/cluster",
 }
 
@@ -53,6 +55,11 @@ func PathState(p meta.Partition) string { return PathPartition(p) + "/state" }
 
 // PathTopicConfig is what was set on a topic.
 func PathTopicConfig(topic string) string { return PathTopicConfigs + "/" + topic }
+
+// PathBrokerConfig is what was set on a broker while it runs.
+func PathBrokerConfig(id meta.BrokerID) string {
+	return PathBrokerConfigs + "/" + strconv.Itoa(int(id))
+}
 
 // PathDeletion marks a topic for deletion.
 func PathDeletion(topic string) string { return PathDeleteTopics + "/" + topic }

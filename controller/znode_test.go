@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/samsa-broker/samsa/cmd/hostiletest"
 	"github.com/samsa-broker/samsa/controller/meta"
 )
 
@@ -93,7 +94,8 @@ func TestBadZnodes(t *testing.T) {
 }
 
 // No bytes make a decoder panic, and what one accepts it reads the same again.
-func FuzzZnodes(f *testing.F) {
+func FuzzZnodes(tf *testing.F) {
+	f := hostiletest.New(tf)
 	f.Add([]byte(`{"version":3,"topic_id":"AAAAAAAAQACAAAAAAAAAAQ","partitions":{"0":[1,2],"1":[2]},"adding_replicas":{"0":[2]},"removing_replicas":{}}`))
 	f.Add([]byte(`{"controller_epoch":12,"leader":1,"version":1,"leader_epoch":3,"isr":[1,2],"leader_recovery_state":1}`))
 	f.Add([]byte(`{"version":1,"config":{"k":"v"}}`))

@@ -50,6 +50,7 @@ type Config struct {
 	BeforeMaxMs          int64           // message.timestamp.before.max.ms
 	AfterMaxMs           int64           // message.timestamp.after.max.ms
 	Compression          CompressionType // compression.type
+	NoDownConversion     bool            // message.downconversion.enable is false
 }
 
 // CompressionType is a topic's compression.type: the producer's own, or one
@@ -81,8 +82,12 @@ type Options struct {
 	LogStart         Offset           // from log-start-offset-checkpoint; 0 if unknown
 	Clean            bool             // the directory was shut down cleanly, and RecoveryPoint is the log end
 	ProducerExpiryMs int64            // producer.id.expiration.ms; 0: one day
+	// Cut drops what stands above RecoveryPoint: the caller has it, checked, and
+	// appends it again. Nothing of it is read. Where the log cannot be cut there
+	// (it is shorter, say) it is recovered as without.
+	Cut bool
 	// Producers, when not empty, is what Flush.Producers gave for the flush
-	// that made RecoveryPoint the synced end. It spares the scan from the
+	// that made RecoveryPoint the synced end, or with Cut an earlier one. It spares the scan from the
 	// newest snapshot to RecoveryPoint, and remembers five batches a producer
 	// where a snapshot remembers one.
 	Producers   []byte

@@ -68,6 +68,21 @@ func (l *Log) TruncateTo(end Offset) error {
 	return nil
 }
 
+// CutPoint is where TruncateTo would end the log: end, or the base of the batch
+// that holds end. Not on a loop: it may read.
+func CutPoint(l *Log, end Offset) (Offset, error) {
+	segs := l.shelf.segments()
+	if end < 0 || end >= l.End() || int64(end) <= segs[0].Base() {
+		return end, nil
+	}
+	at := l.shelf.view.Load().find(end)
+	place, found, err := segs[at].Locate(int64(end))
+	if err != nil || !found {
+		return end, err
+	}
+	return min(end, Offset(place.Base)), nil
+}
+
 // gate keeps flushes apart from what must not run beside them, and tells a flush
 // that the log was cut under it.
 type gate struct {

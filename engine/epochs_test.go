@@ -5,10 +5,13 @@ package engine
 import (
 	"bytes"
 	"testing"
+
+	"github.com/samsa-broker/samsa/cmd/hostiletest"
 )
 
 // FuzzDecodeEpochs: what is read is written back the same, and nothing panics.
-func FuzzDecodeEpochs(f *testing.F) {
+func FuzzDecodeEpochs(tf *testing.F) {
+	f := hostiletest.New(tf)
 	f.Add([]byte("0\n2\n1 0\n3 77\n"))
 	f.Add([]byte("0\n0\n"))
 	f.Add([]byte("0\n1\n-1 5\n"))

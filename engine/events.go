@@ -19,6 +19,7 @@ type Events struct {
 type Recovery struct {
 	Clean          bool   // the clean path was taken: nothing was read
 	BytesRead      int64  // of segment files
+	BytesAbove     int64  // of what was checked: those above the recovery point, none where Cut was done
 	BytesTruncated int64  // cut off the last good segment
 	Segments       int    // recovered, not merely listed
 	Removed        int    // segments behind the damage, dropped

@@ -80,7 +80,7 @@ func (h *history) readSnapshot(name string) ([]producer.Entry, error) {
 // loadCheckpoint takes producer state from what Flush.Producers gave, if that
 // was of the recovery point.
 func (h *history) loadCheckpoint(b []byte, point Offset) bool {
-	if len(b) < 8 || Offset(binary.BigEndian.Uint64(b)) != point {
+	if at, ok := checkpointOf(b); !ok || at != point {
 		return false
 	}
 	entries, err := producer.DecodeFull(b[8:])
@@ -93,13 +93,33 @@ func (h *history) loadCheckpoint(b []byte, point Offset) bool {
 	return true
 }
 
+// NoProducers is what Flush.Producers gives of an empty log that ends at at.
+func NoProducers(at Offset) []byte {
+	return producer.NewState().AppendFull(binary.BigEndian.AppendUint64(nil, uint64(at)))
+}
+
+// checkpointOf is the offset that what Flush.Producers gave is of.
+func checkpointOf(b []byte) (at Offset, ok bool) {
+	if len(b) < 8 {
+		return 0, false
+	}
+	return Offset(binary.BigEndian.Uint64(b)), true
+}
+
+// walker is segment.Hop, or (*segment.Segment).Walk.
+type walker func(s *segment.Segment, from int64, fn func(h *segment.Head, whole func() ([]byte, error)) error) (read int64, err error)
+
 // replay feeds the batches of [from, end) to producer state.
 func (h *history) replay(v *View, from, end Offset) (read int64, err error) {
+	return h.replayBy((*segment.Segment).Walk, v, from, end)
+}
+
+func (h *history) replayBy(walk walker, v *View, from, end Offset) (read int64, err error) {
 	if from >= end {
 		return 0, nil
 	}
 	for at := max(v.find(from), 0); at < len(v.segs) && v.segs[at].Base() < int64(end); at++ {
-		n, err := v.segs[at].Walk(int64(from), func(head *segment.Head, whole func() ([]byte, error)) error {
+		n, err := walk(v.segs[at], int64(from), func(head *segment.Head, whole func() ([]byte, error)) error {
 			if head.Base >= int64(end) {
 				return io.EOF
 			}

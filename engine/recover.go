@@ -35,7 +35,7 @@ func (ld *loader) load(found files) error {
 	case ld.options.Clean:
 		err = ld.clean()
 	default:
-		err = ld.recover()
+		err = ld.cutOrRecover()
 	}
 	if err != nil {
 		return err
@@ -102,6 +102,59 @@ func (ld *loader) clean() error {
 	return err
 }
 
+// cutOrRecover recovers, unless what stands above the recovery point is given
+// up, and can be.
+func (ld *loader) cutOrRecover() error {
+	if ld.options.Cut {
+		done, err := ld.cut()
+		if err != nil || done {
+			return err
+		}
+	}
+	return ld.recover()
+}
+
+// cut makes the log end at the recovery point. Nothing is changed but the
+// indexes of one segment before it is known that it can.
+func (ld *loader) cut() (done bool, err error) {
+	segs, point := ld.shelf.segments(), ld.options.RecoveryPoint
+	if int64(point) < segs[0].Base() {
+		return false, nil
+	}
+	last := max((&View{shelf: ld.shelf, segs: segs}).find(point-1), 0)
+	cut, read, ok, err := segment.Resume(segs[last], int64(point))
+	ld.recovery.BytesRead += read
+	if err != nil || !ok {
+		return false, err
+	}
+	if err := ld.shelf.keep(last + 1); err != nil {
+		return false, err
+	}
+	if err := ld.shelf.reap(ld.log.now(), 0); err != nil { // nobody reads them, and what is appended again may need the room
+		return false, err
+	}
+	if err := cut(); err != nil {
+		return false, err
+	}
+	if err := segs[last].CutAborted(int64(point)); err != nil {
+		return false, err
+	}
+	ld.shelf.set(ld.shelf.segments())
+	ld.shelf.end.Store(int64(point))
+	ld.shelf.synced.Store(int64(point))
+	if err := ld.history.drop(func(o Offset) bool { return o > point }); err != nil {
+		return false, err
+	}
+	at, ok := checkpointOf(ld.options.Producers)
+	if !ok || at > point || !ld.history.loadCheckpoint(ld.options.Producers, at) {
+		at = max(ld.history.loadSnapshot(point), Offset(ld.shelf.start.Load()))
+		ld.history.txns.Reset(ld.history.producers)
+	}
+	read, err = ld.history.replayBy(segment.Hop, ld.shelf.view.Load(), at, point)
+	ld.recovery.BytesRead += read
+	return true, err
+}
+
 // recover checks the segments from the one that holds the recovery point on. A
 // gap between two of them, behind the recovery point, is where bytes were lost
 // when the machine stopped, unless compaction can have made it: of a topic that
@@ -131,6 +184,7 @@ func (ld *loader) recover() error {
 		}
 		got, err := ld.recoverSegment(segs[i], point, applyFrom)
 		ld.recovery.BytesRead += got.BytesRead
+		ld.recovery.BytesAbove += got.Above
 		ld.recovery.Segments++
 		if err != nil {
 			return err
@@ -163,7 +217,11 @@ func (ld *loader) recover() error {
 
 // dropDamaged deletes the segments from the n-th on, if there are any.
 func (ld *loader) dropDamaged(n int) error {
-	ld.recovery.Removed = len(ld.shelf.segments()) - n
+	gone := ld.shelf.segments()[n:]
+	ld.recovery.Removed = len(gone)
+	for _, s := range gone {
+		ld.recovery.BytesAbove += s.Size()
+	}
 	return ld.shelf.keep(n)
 }
 
@@ -209,6 +267,7 @@ func (ld *loader) recoverSegment(s *segment.Segment, point, applyFrom Offset) (s
 		}
 		aborted, err := ld.history.replayBatch(h, whole)
 		if err == nil && aborted != nil {
+			ld.log.folder.dirty = true // its file may be new
 			err = s.Abort(*aborted)
 		}
 		return err
@@ -232,6 +291,7 @@ func (ld *loader) beginRecovery(s *segment.Segment, applyFrom, checked Offset) (
 		}
 		aborted, err := ld.history.replayBatch(h, whole)
 		if err == nil && aborted != nil {
+			ld.log.folder.dirty = true // its file may be new
 			err = s.Abort(*aborted)
 		}
 		return err

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,6 +34,9 @@ type script struct {
 // TestScripts runs testdata/*: each file tells a story of one log.
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		if strings.HasPrefix(path, filepath.Join("testdata", "fuzz")) {
+			return // a corpus
+		}
 		s := &script{t: t, mem: testFS(t), now: testClock, full: -1}
 		s.o = testOptions(vfs.Inject(s.mem, s.disk))
 		s.o.Config.IndexIntervalBytes = 100

@@ -16,8 +16,13 @@ import (
 // there is none. Nothing below the log start is found; the caller compares the
 // offset with the end that its client may see.
 func (v *View) OffsetForTime(ts int64) (at Offset, timestamp int64, epoch Epoch, err error) {
+	return v.searchTime(ts, false)
+}
+
+// searchTime is OffsetForTime; with all it finds what lies below the log start, too.
+func (v *View) searchTime(ts int64, all bool) (at Offset, timestamp int64, epoch Epoch, err error) {
 	for {
-		at, timestamp, epoch, err = v.offsetForTime(ts)
+		at, timestamp, epoch, err = v.offsetForTime(ts, all)
 		newest := v.shelf.view.Load()
 		if !errors.Is(err, segment.ErrGone) || newest == v {
 			return at, timestamp, epoch, err
@@ -26,8 +31,11 @@ func (v *View) OffsetForTime(ts int64) (at Offset, timestamp int64, epoch Epoch,
 	}
 }
 
-func (v *View) offsetForTime(ts int64) (Offset, int64, Epoch, error) {
+func (v *View) offsetForTime(ts int64, all bool) (Offset, int64, Epoch, error) {
 	start := v.Start()
+	if all {
+		start = 0
+	}
 	for i, s := range v.segs {
 		if i+1 < len(v.segs) && v.segs[i+1].Base() <= int64(start) || s.Size() == 0 {
 			continue
@@ -53,8 +61,48 @@ func (v *View) offsetForTime(ts int64) (Offset, int64, Epoch, error) {
 	return -1, -1, -1, nil
 }
 
+// Boundaries lists where segments begin, newest first, and before them the log
+// end, as it stands now, if the last segment holds anything: all of them with
+// ts = -1, the oldest with -2, otherwise those whose file was last written at
+// ts (ms) or before, with now as the time of the end. It is the answer that
+// ListOffsets had before there were timestamps in records.
+func (v *View) Boundaries(ts, now int64) ([]Offset, error) {
+	for {
+		all, err := v.boundaries(ts, now)
+		newest := v.shelf.view.Load()
+		if err == nil || newest == v {
+			return all, err
+		}
+		v = newest
+	}
+}
+
+func (v *View) boundaries(ts, now int64) ([]Offset, error) {
+	var all []Offset
+	start := v.Start()
+	if n := len(v.segs); n > 0 && v.segs[n-1].Size() > 0 && (ts == -1 || ts >= now) {
+		all = append(all, v.End())
+	}
+	for i := len(v.segs) - 1; i >= 0; i-- {
+		if ts >= 0 && len(all) == 0 {
+			modified, err := segment.LastModified(v.segs[i])
+			if err != nil {
+				return nil, err
+			}
+			if modified > ts {
+				continue
+			}
+		}
+		if ts != -2 || i == 0 {
+			all = append(all, max(Offset(v.segs[i].Base()), start))
+		}
+	}
+	return all, nil
+}
+
 // MaxTimestamp finds the record with the largest timestamp, the first of them
-// if there are several; -1 for all when no record has one.
+// if there are several; -1 for all when no record has one. As in Kafka it may
+// lie below the log start, while its segment is there.
 func (v *View) MaxTimestamp() (at Offset, timestamp int64, epoch Epoch, err error) {
 	largest := batch.NoTimestamp
 	for _, s := range v.segs {
@@ -67,7 +115,7 @@ func (v *View) MaxTimestamp() (at Offset, timestamp int64, epoch Epoch, err erro
 	if largest == batch.NoTimestamp {
 		return -1, -1, -1, nil
 	}
-	return v.OffsetForTime(largest)
+	return v.searchTime(largest, true)
 }
 
 // timeFound is the answer of a search; at is -1 when there is none.

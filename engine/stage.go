@@ -20,7 +20,7 @@ type Append struct {
 	Epoch   Epoch // the leader epoch to stamp; ignored for Replica
 
 	Base, Last   Offset // of the first and last record; a duplicate's are the original's
-	AppendTimeMs int64  // -1 unless the batch has log append time
+	AppendTimeMs int64  // -1 unless the batch has log append time or is a duplicate
 	LogStart     Offset
 	Duplicate    bool  // the batch stands already, or is staged before this: nothing is written
 	Err          error // why it does not stand; set by Stage and by Write
@@ -140,7 +140,7 @@ func (s *staging) addBatch(a *Append, b batch.Batch) error {
 		return err
 	}
 	if effect.Kind == producer.Duplicate {
-		s.duplicate(a, effect.Duplicate, b.LogAppendTime())
+		s.duplicate(a, effect.Duplicate)
 		return nil
 	}
 	if a.place.count == 0 {
@@ -160,16 +160,15 @@ func (s *staging) addBatch(a *Append, b batch.Batch) error {
 	return nil
 }
 
-// duplicate answers an append with its original's place; other batches of
-// the same append are not looked at, as in Kafka.
-func (s *staging) duplicate(a *Append, seen producer.Seen, appendTime bool) {
+// duplicate answers an append with its original's place and, whatever the log
+// does with timestamps, its time; other batches of the same append are not
+// looked at. All as in Kafka.
+func (s *staging) duplicate(a *Append, seen producer.Seen) {
 	s.log.history.producers.Rewind(a.place.undo)
 	s.items = s.items[:a.place.first]
 	s.end = a.place.before
 	a.place.count, a.place.bytes = 0, 0
 	a.Duplicate = true
 	a.Base, a.Last = Offset(seen.FirstOffset()), Offset(seen.LastOffset)
-	if appendTime {
-		a.AppendTimeMs = seen.Timestamp
-	}
+	a.AppendTimeMs = seen.Timestamp
 }

@@ -101,6 +101,7 @@ func (s *staging) stand(seg *segment.Segment, group []*Append, wrote int64) (sto
 			}
 			if it.effect.Kind != producer.Plain {
 				if aborted := s.log.history.transact(&it.effect); aborted != nil {
+					s.log.folder.dirty = true // its file may be new
 					if err := seg.Abort(*aborted); err != nil {
 						return stood, err
 					}

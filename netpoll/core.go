@@ -61,6 +61,7 @@ type core struct {
 	socks sockList
 	files *workers // nil where the kernel does file work
 	told  int      // completions told this turn
+	sys   []*opSys // free ones: an idle connection holds none
 
 	state   atomic.Int32
 	closing atomic.Bool

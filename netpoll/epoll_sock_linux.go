@@ -203,6 +203,9 @@ func (l *epollLoop) receive(s *Sock) {
 		}
 		op.Buf, op.N, op.Err = l.arena.lend(i, n), n, nil
 		l.report(op)
+		if op.Once && s.recv == op {
+			l.endRecv(s, ErrCanceled)
+		}
 	}
 }
 

@@ -349,6 +349,9 @@ func (f *Fake) receive(s *Sock) (any bool) {
 	f.mu.Unlock()
 	op.Buf, op.N, op.Err = f.arena.lend(i, n), n, nil
 	f.report(op)
+	if op.Once && s.recv == op {
+		f.endRecv(s, ErrCanceled)
+	}
 	return true
 }
 

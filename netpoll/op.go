@@ -16,7 +16,8 @@ const (
 	// Accept delivers sockets from Listener as Accepted. A passing failure (out
 	// of descriptors) is reported in Err with More true and retried.
 	Accept Kind = iota + 1
-	// Recv delivers the bytes of Sock as Buf, N of them.
+	// Recv delivers the bytes of Sock as Buf, N of them. With Once it ends after
+	// the first Buf, as if it had been canceled.
 	Recv
 	// RecvInto fills Data from Sock; it ends when Data is full or at EOF (then N
 	// is less than len(Data)). No Recv may be armed on Sock.
@@ -71,6 +72,7 @@ type Op struct {
 	Off      int64       // SendFile, ReadFile, WriteFile
 	Len      int         // SendFile; ReadFile when less than len(Data)
 	Target   *Op         // Cancel
+	Once     bool        // Recv: no more than one Buf; Accept: one socket at a time, none beyond it
 	// Blocking: a WriteFile may wait inside the file system already where it is
 	// begun, as on FUSE and on network file systems. It is then begun by another
 	// thread than the loop's, which costs a wake-up.
@@ -99,7 +101,7 @@ type Op struct {
 	next   *Op    // in an opList
 	prev   *Op
 	list   *opList
-	sys    opSys
+	sys    *opSys // Send under way; the loop's
 }
 
 type opState uint8

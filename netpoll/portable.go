@@ -194,8 +194,8 @@ func (a *portAccept) serve(l *portableLoop) {
 			if d, ok := a.ln.(interface{ SetDeadline(time.Time) error }); ok {
 				_ = d.SetDeadline(time.Time{})
 			}
-			if err == nil {
-				_ = conn.Close()
+			if err == nil { // it was accepted before the end
+				l.Post(&acceptDone{l, a.op, a.sock(conn), nil, false})
 			}
 			l.Post(&acceptDone{l, a.op, nil, ErrCanceled, true})
 			return

@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -16,6 +17,7 @@ import (
 type portSock struct {
 	sock   *Sock
 	conn   net.Conn
+	raw    syscall.RawConn // of a plain TCP connection; else nil
 	reader portHalf
 	writer portHalf
 }
@@ -36,6 +38,9 @@ type portHalf struct {
 func newPortSock(s *Sock, conn net.Conn) *portSock {
 	p := &portSock{sock: s, conn: conn}
 	p.reader = portHalf{todo: make(chan *Op, 1), deadline: conn.SetReadDeadline}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		p.raw, _ = tcp.SyscallConn() // without it a read waits with a buffer in its hand
+	}
 	p.writer = portHalf{todo: make(chan *Op, 1), deadline: conn.SetWriteDeadline}
 	return p
 }
@@ -104,6 +109,9 @@ func (p *portSock) read(l *portableLoop, op *Op) error {
 		}
 	}
 	for {
+		if err := p.readable(); err != nil {
+			return err
+		}
 		var i uint32
 		select {
 		case i = <-l.buffers:
@@ -117,6 +125,9 @@ func (p *portSock) read(l *portableLoop, op *Op) error {
 		n, err := p.conn.Read(l.arena.at(i))
 		if n > 0 {
 			l.Post(&portRecv{l, op, i, n})
+			if op.Once && err == nil {
+				return ErrCanceled
+			}
 		} else {
 			l.buffers <- i
 		}
@@ -124,6 +135,22 @@ func (p *portSock) read(l *portableLoop, op *Op) error {
 			return err
 		}
 	}
+}
+
+// readable waits until a read would bring something. Idle connections must not
+// hold buffers: a loop has fewer of them than it may have connections.
+func (p *portSock) readable() error {
+	if p.raw == nil {
+		return nil
+	}
+	return p.raw.Read(canRead)
+}
+
+// canRead tells whether a descriptor has bytes, or an end or error to tell.
+func canRead(fd uintptr) bool {
+	var one [1]byte
+	_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK)
+	return err != syscall.EAGAIN && err != syscall.EINTR
 }
 
 // write does a Send or SendFile.

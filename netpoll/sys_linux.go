@@ -20,7 +20,7 @@ import (
 // iovMax is how many pieces one sendmsg takes; a Send of more goes in several.
 const iovMax = 16
 
-// opSys is the memory of an Op that the kernel reads.
+// opSys is the memory of a Send that the kernel reads.
 type opSys struct {
 	iov [iovMax]unix.Iovec
 	msg unix.Msghdr
@@ -192,6 +192,9 @@ func opError(k Kind, e syscall.Errno) error {
 // gather fills the operation's vector with what is left of bufs after skip
 // bytes, and says how many bytes that is and whether more follow.
 func (op *Op) gather(skip int) (bytes int, more bool) {
+	if op.sys == nil {
+		op.sys = op.loop.vector()
+	}
 	n := 0
 	for _, b := range op.Bufs {
 		if skip >= len(b) {
@@ -214,11 +217,23 @@ func (op *Op) gather(skip int) (bytes int, more bool) {
 	return bytes, more
 }
 
+// vector is memory for a Send.
+func (c *core) vector() *opSys {
+	n := len(c.sys)
+	if n == 0 {
+		return &opSys{}
+	}
+	v := c.sys[n-1]
+	c.sys = c.sys[:n-1]
+	return v
+}
+
 // forget drops the pointers that the kernel has been shown.
 func (op *Op) forget() {
-	if op.Kind == Send {
-		clear(op.sys.iov[:])
-		op.sys.msg = unix.Msghdr{}
+	if op.sys != nil {
+		*op.sys = opSys{}
+		op.loop.sys = append(op.loop.sys, op.sys)
+		op.sys = nil
 	}
 }
 

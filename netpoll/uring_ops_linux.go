@@ -171,7 +171,9 @@ func (l *uringLoop) halted(op *Op) bool {
 
 func (l *uringLoop) acceptMore(op *Op) {
 	e := l.ask(op, ring.OpAccept, int32(op.Listener.fd))
-	e.IoPrio = ring.AcceptMultishot
+	if !op.Once {
+		e.IoPrio = ring.AcceptMultishot
+	}
 	e.OpcodeFlags = unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
 }
 
@@ -208,7 +210,10 @@ func (l *uringLoop) accepted(op *Op, c ring.CQE) {
 func (l *uringLoop) receive(op *Op) {
 	e := l.ask(op, ring.OpRecv, int32(op.Sock.fd))
 	if op.Kind == Recv {
-		e.IoPrio, e.Flags, e.BufIG = ring.RecvMultishot, ring.FlagBufferSelect, uringGroup
+		e.Flags, e.BufIG = ring.FlagBufferSelect, uringGroup
+		if !op.Once {
+			e.IoPrio = ring.RecvMultishot
+		}
 		return
 	}
 	rest := op.Data[op.moved:]
@@ -237,6 +242,8 @@ func (l *uringLoop) received(op *Op, c ring.CQE) {
 		l.end(op, nil)
 	case op.stop != nil:
 		l.end(op, op.stop)
+	case c.Res > 0 && op.Once:
+		l.end(op, ErrCanceled)
 	case c.Res > 0, e == unix.EINTR, e == unix.EAGAIN:
 		l.receive(op) // the kernel ended the series, not the connection
 	case e == unix.ENOBUFS:

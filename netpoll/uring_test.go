@@ -19,8 +19,12 @@ func TestUringKeepsEarlyCompletions(t *testing.T) {
 	o := Options{}
 	o.fill()
 	made, no := openUring(o)
-	if no != nil {
-		t.Skip(no)
+	if no != nil { // this system has no ring to test: it must say why
+		if no.Why == "" {
+			t.Fatal(no)
+		}
+		t.Log(no)
+		return
 	}
 	l := made.(*uringLoop)
 	defer l.destroy()

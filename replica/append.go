@@ -54,7 +54,7 @@ type AppendPart struct {
 	Err          error
 	Base         engine.Offset // offset of the first record; -1 with Err
 	LogStart     engine.Offset // log start offset at the append; -1 with Err
-	AppendTimeMs int64         // -1 unless message.timestamp.type is LogAppendTime
+	AppendTimeMs int64         // -1 unless message.timestamp.type is LogAppendTime; a duplicate has its original's time
 
 	req    *AppendRequest
 	entry  entry

@@ -56,6 +56,9 @@ func NewSet(o Options) *Set {
 	}
 	s := &Set{o: o, known: map[meta.Partition]located{}, logs: make([]int, len(o.Dirs))}
 	s.table.seed = maphash.MakeSeed()
+	if o.FirstRetention > 0 {
+		s.nextExpire.Store(o.Now().Add(o.FirstRetention).UnixMilli())
+	}
 	for i, d := range o.Dirs {
 		for _, f := range d.Found() {
 			id := meta.Partition{Topic: f.Topic, Index: f.Partition}

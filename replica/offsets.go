@@ -76,6 +76,25 @@ func (p *Partition) offsetFor(q TimeQuery) (TimeAnswer, error) {
 	return a, nil
 }
 
+// OffsetsBefore lists where segments begin that were last written before a time,
+// newest first and most at most, as ListOffsets did before there were timestamps
+// in records; consumers get the high watermark in the place of what they may not
+// read. done runs once on home.
+func (p *Partition) OffsetsBefore(timestamp int64, most int, consumer bool, home Home, done func([]engine.Offset, error)) {
+	p.ask(func(err error) {
+		var all []engine.Offset
+		if err == nil {
+			all, err = p.log.Load().View().Boundaries(timestamp, p.set.o.Now().UnixMilli())
+		}
+		all = all[:min(len(all), most)]
+		if hw := p.HighWatermark(); consumer && len(all) > 0 && all[0] > hw {
+			above := sort.Search(len(all), func(i int) bool { return all[i] <= hw })
+			all = append([]engine.Offset{hw}, all[above:]...)
+		}
+		post(home, func() { done(all, err) })
+	})
+}
+
 // epochOf finds the leader epoch of the record at offset: the first epoch that
 // ends behind it; -1 when the log does not know.
 func epochOf(log *engine.Log, offset engine.Offset) engine.Epoch {

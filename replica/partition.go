@@ -111,7 +111,7 @@ func (p *Partition) Config() *engine.Config { return p.config.Load() }
 // checkEpoch compares a caller's leader epoch with ours; -1 means it knows none.
 func (p *Partition) checkEpoch(theirs engine.Epoch) error {
 	switch ours := p.LeaderEpoch(); {
-	case theirs < 0 || theirs == ours:
+	case theirs == -1 || theirs == ours:
 		return nil
 	case theirs < ours:
 		return ErrFencedEpoch

@@ -21,6 +21,7 @@ type ReadRequest struct {
 	// MinBytes is what Watch waits for; MaxBytes bounds all parts together, except
 	// that the first batch of the first part that has one always comes whole.
 	MinBytes, MaxBytes int
+	HardLimit          bool          // not even the first batch may exceed MaxBytes: what fits of it is given
 	ReadCommitted      bool          // up to the last stable offset, with aborted transactions
 	Replica            meta.BrokerID // a follower's id: reads up to the log end; else Consumer
 	Home               Home          // whose goroutine calls Watch and Unwatch, and gets Wake
@@ -67,7 +68,7 @@ func (s *Set) Read(r *ReadRequest) (bytes int) {
 		r.unlink()
 		r.state.Store(watchNone)
 	}
-	left, minOne := r.MaxBytes, true
+	left, minOne := r.MaxBytes, !r.HardLimit
 	for i := range r.Parts {
 		part := &r.Parts[i]
 		part.reset()
@@ -222,7 +223,7 @@ func (part *ReadPart) fill(r *ReadRequest, view *engine.View, limit engine.Offse
 	for i := range part.Spans {
 		part.Bytes += part.Spans[i].Len()
 	}
-	if !minOne && part.Bytes >= maxBytes {
+	if !minOne && !r.HardLimit && part.Bytes >= maxBytes {
 		if whole, err := part.startsWhole(); err != nil || !whole {
 			part.release()
 			part.Bytes = 0

@@ -48,3 +48,17 @@ func TestTickExpires(t *testing.T) {
 		t.Fatal("retention did not run after its interval")
 	}
 }
+
+// Retention leaves logs alone for a while after the start: who produces old
+// records then can read them, as with Kafka.
+func TestFirstRetentionWaits(t *testing.T) {
+	now := time.Now()
+	s := NewSet(Options{FirstRetention: 30 * time.Second, Now: func() time.Time { return now }})
+	first := s.nextExpire.Load()
+	if s.Tick(now.Add(29 * time.Second)); s.nextExpire.Load() != first {
+		t.Fatal("retention ran before its first delay was over")
+	}
+	if s.Tick(now.Add(30 * time.Second)); s.nextExpire.Load() == first {
+		t.Fatal("retention did not run after its first delay")
+	}
+}

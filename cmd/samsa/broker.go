@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,8 +38,9 @@ const garbagePercent = 400
 
 // broker is the running broker: its rooms, in the order they are opened.
 type broker struct {
-	conf    *config.Broker
-	id      int32 // broker.id, or what meta.properties says
+	conf    *config.Broker                // what it started with
+	current atomic.Pointer[config.Broker] // with what was set while it runs: see reconfigure
+	id      int32                         // broker.id, or what meta.properties says
 	log     *slog.Logger
 	metrics *metrics
 	admin   *admin
@@ -62,6 +64,7 @@ type broker struct {
 func openBroker(conf *config.Broker, log *slog.Logger) (*broker, error) {
 	debug.SetGCPercent(garbagePercent)
 	b := &broker{conf: conf, log: log, metrics: &metrics{}, stop: make(chan struct{})}
+	b.current.Store(conf)
 	b.files = newPool(max(4, 2*runtime.NumCPU()))
 	b.calls = newPool(max(8, 4*runtime.NumCPU()))
 	if err := b.open(); err != nil {
@@ -139,13 +142,14 @@ func (b *broker) openStorage() error {
 	if err != nil {
 		return err
 	}
+	b.parts = &partitions{broker: b}
 	b.edge, err = embedded.Open(embedded.Options{
 		Dirs: b.conf.LogDirs, Broker: b.self(), ClusterID: cluster,
 		Defaults:   controller.Defaults{Partitions: b.conf.NumPartitions, ReplicationFactor: b.conf.DefaultReplicationFactor},
 		Internal:   b.internalTopics(),
 		NoDeletion: !b.conf.DeleteTopics,
 		Now:        time.Now,
-		Events:     &embedded.Events{Notice: func(text string) { b.log.Info(text) }},
+		Events:     &embedded.Events{Notice: func(text string) { b.log.Info(text) }}, Reconfigure: b.reconfigure,
 	})
 	if err != nil {
 		return err
@@ -164,10 +168,13 @@ func (b *broker) openDirs() error {
 			FS: vfs.OS(), Path: path, BrokerID: b.id, ClusterID: b.edge.ClusterID(),
 			Durability: durability(b.conf), Writer: newLoopWriter(b.loops.all[i%len(b.loops.all)]),
 			CheckpointMs: max(1, b.conf.RecoveryCheckpointInterval.Milliseconds()),
-			JournalBytes: b.conf.JournalBytes, Now: time.Now, StoreID: b.edge.StoreID(),
+			JournalBytes: b.conf.JournalBytes, Now: time.Now, StoreID: b.edge.StoreID(), StoreVersion: b.edge.StoreVersion,
 			ProducerExpiryMs: b.conf.ProducerIDExpiration.Milliseconds(), Descriptors: descriptors,
 			Log: b.logEvents(), Events: b.dirEvents(i),
 		})
+		if errors.Is(err, dir.ErrOldStore) {
+			err = fmt.Errorf("%s: %w", b.edge.StoreFile(), err)
+		}
 		if err != nil {
 			return err
 		}
@@ -176,6 +183,9 @@ func (b *broker) openDirs() error {
 	}
 	return nil
 }
+
+// firstRetention is how long Kafka leaves logs alone after its start.
+const firstRetention = 30 * time.Second
 
 // openReplicas recovers the logs, replays the journals and lets the controller
 // adopt or refuse what lies there.
@@ -187,10 +197,10 @@ func (b *broker) openReplicas() error {
 	b.set = replica.NewSet(replica.Options{
 		Broker: meta.BrokerID(b.id), Dirs: b.dirs, Homes: homes, Pool: b.files.do, Now: time.Now,
 		RetentionCheck: b.conf.RetentionCheckInterval, ProducerCheck: b.conf.ProducerIDExpirationCheck,
-		Events: b.replicaEvents(),
+		FirstRetention: min(firstRetention, b.conf.RetentionCheckInterval),
+		Events:         b.replicaEvents(),
 	})
 	b.metrics.set.Store(b.set)
-	b.parts = &partitions{broker: b}
 	started := time.Now()
 	if err := b.set.Start(func(meta.Partition) *engine.Config { return b.parts.defaults() }); err != nil {
 		return err
@@ -199,7 +209,7 @@ func (b *broker) openReplicas() error {
 		r := &b.metrics.recovery
 		b.log.Info("recovered: read what was not flushed, from the journal and from the segments", "bytes", read,
 			"unflushed", r.unflushed.Load(), "logs", r.logs.Load(), "segments", r.segments.Load(), "journal", r.journal.Load(),
-			"searched", r.searched.Load(), "window", r.window.Load(), "took", time.Since(started).Round(time.Millisecond))
+			"searched", r.searched.Load(), "took", time.Since(started).Round(time.Millisecond))
 	}
 	found := b.found()
 	remove, err := b.edge.Adopt(found, embedded.Circumstances{AllOnline: true, OtherBroker: b.foreign})
@@ -249,7 +259,7 @@ func (b *broker) lead() error {
 
 // serve opens the server and lets the listeners in.
 func (b *broker) serve(listeners []*netpoll.Listener) (err error) {
-	limits, err := b.limits()
+	limits, err := inForce{b.current.Load()}.limits()
 	if err != nil {
 		return err
 	}

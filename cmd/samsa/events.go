@@ -25,6 +25,7 @@ func (b *broker) logEvents() *engine.Events {
 			b.metrics.recovered.Add(r.BytesRead)
 			b.metrics.recovery.logs.Add(1)
 			b.metrics.recovery.segments.Add(r.BytesRead)
+			b.metrics.recovery.unflushed.Add(r.BytesAbove)
 			if r.BytesTruncated > 0 || r.Removed > 0 {
 				b.log.Warn("log was cut", "log", name, "bytes", r.BytesTruncated, "segments", r.Removed, "end", int64(r.End), "why", r.Reason)
 			}
@@ -49,7 +50,6 @@ func (b *broker) dirEvents(index int) *dir.Events {
 			b.metrics.recovered.Add(s.BytesRead + s.BytesSearched)
 			b.metrics.recovery.journal.Add(s.BytesRead)
 			b.metrics.recovery.searched.Add(s.BytesSearched)
-			b.metrics.recovery.window.Add(s.Window)
 			b.metrics.recovery.unflushed.Add(s.Bytes)
 			if s.WhyNot != nil {
 				b.log.Info("journal goes through the page cache", "dir", path, "why", s.WhyNot)

@@ -50,8 +50,7 @@ type recovery struct {
 	segments  atomic.Int64 // bytes read from them
 	journal   atomic.Int64 // bytes read from it
 	searched  atomic.Int64 // bytes read behind its last group, for a later one
-	window    atomic.Int64 // how far the last group allowed that search to go
-	unflushed atomic.Int64 // bytes of journal behind the last checkpoint: what only it had made durable
+	unflushed atomic.Int64 // bytes of journal behind the last checkpoint, and of segments above S where they had to be checked
 }
 
 // served counts one request; it is called on the loops and allocates nothing.

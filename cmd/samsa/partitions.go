@@ -80,7 +80,7 @@ func (p *partitions) defaults() *engine.Config {
 // config turns a topic's settings over the broker's into the engine's. An
 // adopted topic deletes and compacts nothing.
 func (p *partitions) config(values map[string]string, adopted bool) (c *engine.Config, minISR int, err error) {
-	t, err := p.broker.conf.Topic(values)
+	t, err := p.broker.current.Load().Topic(values)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -90,12 +90,12 @@ func (p *partitions) config(values map[string]string, adopted bool) (c *engine.C
 
 // nameIdle says once of each topic config that it is stored and has no effect.
 func (p *partitions) nameIdle(values map[string]string) {
-	for _, k := range config.TopicKeys() {
-		if _, set := values[k.Name]; !set || k.Effect == config.Acts {
-			continue
+	for _, n := range config.TopicNotices(values) {
+		if n.Kind == config.Unknown {
+			continue // an older Kafka's, in a directory that was adopted
 		}
-		if _, before := p.named.LoadOrStore(k.Name, true); !before {
-			p.broker.log.Info("topic config is stored and has no effect here", "key", k.Name, "why", k.Why)
+		if _, before := p.named.LoadOrStore(n.Key, true); !before {
+			p.broker.log.Info("topic config is stored and has no effect here", "key", n.Key, "why", n.Why)
 		}
 	}
 }
@@ -108,7 +108,8 @@ func engineConfig(t config.Topic, adopted bool) *engine.Config {
 		Delete: t.Delete && !adopted, Compact: t.Compact,
 		DeleteDelayMs: t.FileDeleteDelayMs, FlushMessages: t.FlushMessages, FlushMs: t.FlushMs,
 		MaxMessageBytes: t.MaxMessageBytes, BeforeMaxMs: t.TimestampBeforeMaxMs, AfterMaxMs: t.TimestampAfterMaxMs,
-		Compression: engine.CompressionType{Producer: t.Compression == "producer", Level: batch.LevelDefault},
+		Compression:      engine.CompressionType{Producer: t.Compression == "producer", Level: batch.LevelDefault},
+		NoDownConversion: !t.DownConversion,
 	}
 	if t.LogAppendTime {
 		c.MessageTimestampType = 1

@@ -51,7 +51,7 @@ func (b *broker) identify() (cluster string, err error) {
 // self is this broker as clients shall see it.
 func (b *broker) self() meta.Broker {
 	self := meta.Broker{ID: meta.BrokerID(b.id), Rack: b.conf.Rack}
-	for _, l := range b.conf.Advertised {
+	for _, l := range b.current.Load().Advertised {
 		host := l.Host
 		if host == "" {
 			host = hostname()
@@ -84,17 +84,17 @@ func (b *broker) internalTopics() map[string]meta.NewTopic {
 }
 
 // limits bound what peers can make the server hold.
-func (b *broker) limits() (server.Limits, error) {
+func (b inForce) limits() (server.Limits, error) {
 	l := server.Limits{
 		FrameBytes: b.conf.RequestMaxBytes, ControlFrameBytes: b.conf.ControlFrameMaxBytes, TotalBytes: b.conf.MemoryBytes,
-		Connections: b.conf.MaxConnections, ConnectionsPerIP: b.conf.MaxConnectionsPerIP, Idle: b.conf.ConnectionsMaxIdle,
+		Idle:  b.conf.ConnectionsMaxIdle,
 		PerIP: map[netip.Addr]int{},
+	}
+	if err := limitConnections(b.conf, &l); err != nil {
+		return l, err
 	}
 	if queued := b.conf.QueuedMaxBytes; queued > 0 && (l.TotalBytes == 0 || queued < l.TotalBytes) {
 		l.TotalBytes = queued
-	}
-	if l.ConnectionsPerIP == 0 {
-		l.ConnectionsPerIP = -1 // none but the exceptions
 	}
 	for host, n := range b.conf.MaxConnectionsPerHost {
 		addrs, err := net.LookupHost(host)
@@ -122,7 +122,7 @@ func (b *broker) deps() api.Deps {
 		Config:  func(p *replica.Partition) *engine.Config { return p.Config() },
 		Cluster: b.edge.Images(), Creator: b.edge, AutoCreate: b.conf.AutoCreateTopics, ProducerIDs: b.edge,
 		FetchMaxBytes: b.conf.FetchMaxBytes, FetchSessions: b.conf.FetchSessions, Groups: b.host, Now: time.Now,
-		Admin: api.Admin{Broker: meta.BrokerID(b.id), Image: b.edge.Images(), Topics: b.edge, Settings: api.NewBrokerConfig(b.conf), LogDirs: logDirs{b}},
+		Admin: api.Admin{Broker: meta.BrokerID(b.id), Image: b.edge.Images(), Topics: b.edge, Settings: api.NewBrokerConfig(b.current.Load), LogDirs: logDirs{b}},
 	}
 }
 
@@ -143,10 +143,21 @@ func durabilityName(conf *config.Broker) string {
 
 // descriptorLimit is how many segment files may be open at once: what the
 // process may have, less a share for connections.
-func descriptorLimit() int {
+func descriptorLimit() int { return descriptors() / 2 }
+
+// connectionLimit is how many connections leave the segment files their share,
+// and everything else a small one: a flood of connections must not keep a log
+// from opening its next segment.
+func connectionLimit() int {
+	n := descriptors()
+	return n - n/2 - min(64, n/8)
+}
+
+// descriptors is how many the process may open.
+func descriptors() int {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return 1024
 	}
-	return int(min(uint64(limit.Cur), 1<<20) / 2)
+	return int(min(uint64(limit.Cur), 1<<20))
 }

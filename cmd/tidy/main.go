@@ -6,9 +6,11 @@
 //
 // The check is a test: go test ./cmd/tidy. It opens every file itself, so that
 // a cached result can never hide a change. Run as a program it prints what it
-// checks and every finding:
+// checks and every finding; told to, it reads the events of go test -json and
+// prints what go test would have printed, and every test that was skipped:
 //
 //	go run ./cmd/tidy [DIR]
+//	go test -json ./... | go run ./cmd/tidy skips
 //
 // What breaks a rule for a good reason stands in exceptions.txt. That list may
 // only shrink: an exception that nothing needs is itself a finding.
@@ -21,6 +23,9 @@ import (
 
 func main() {
 	root := "."
+	if len(os.Args) == 2 && os.Args[1] == "skips" {
+		os.Exit(skips(os.Stdin, os.Stdout))
+	}
 	if len(os.Args) > 1 {
 		root = os.Args[1]
 	}

@@ -71,6 +71,8 @@ func TestRulesFind(t *testing.T) {
 		newFile("engine/x.go", []byte(doc+"\n// F is.\nfunc F() {}\n\nfunc g() {\n"+strings.Repeat("\tF()\n", 60)+"}\n")),
 		newFile("README.md", []byte("log.dirs is "+kafkaLogs+" by default\n")),
 		newFile("engine/x_test.go", []byte(head+"package x\n\nimport _ \"pgregory.net/rapid\"\n")),
+		newFile("peers/go/go.mod", []byte("module peers\n")),
+		newFile("peers/go/x/x.go", []byte(doc+"\nimport _ \"example.com/new\"\n")),
 		newFile("replica/x_test.go", []byte(head+"package x\n\nimport _ \""+module+"/engine/journal\"\n")),
 	}}
 	for _, f := range check(clean) {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -45,6 +46,17 @@ func (f *file) line(p token.Pos) int {
 // isText tells whether the file can be read as text (no zero byte in its head).
 func (f *file) isText() bool {
 	return bytes.IndexByte(f.data[:min(len(f.data), 8<<10)], 0) < 0
+}
+
+// nested tells whether the file belongs to a module of its own below the root,
+// whose imports are its own affair.
+func (t *tree) nested(f *file) bool {
+	for dir := f.room(); dir != "."; dir = path.Dir(dir) {
+		if slices.ContainsFunc(t.files, func(f *file) bool { return f.name == dir+"/go.mod" }) {
+			return true
+		}
+	}
+	return false
 }
 
 // openTree reads all files below root but those that git ignores by a plain

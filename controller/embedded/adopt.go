@@ -107,7 +107,7 @@ func (e *Edge) apply(p *plan) error {
 		return e.store.update(change)
 	}
 	var err error
-	e.store, err = createStore(e.o.Dirs[0], e.o.Now, func(t *txn) error {
+	e.store, err = createStore(e.o.Dirs[0], e.o.Now, &e.version, func(t *txn) error {
 		if err := plant(e.id, e.cluster)(t); err != nil {
 			return err
 		}

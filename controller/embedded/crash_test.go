@@ -27,10 +27,12 @@ type world struct {
 	config map[string]string // topic -> answered value of the key "k"
 	maybe  map[string]bool   // topics whose last request was not answered: anything goes
 	ids    map[int64]bool    // producer id blocks given
+
+	brokers map[bool]bool // on all brokers, on this one: "k" was answered to be set
 }
 
 func newWorld(t *testing.T) *world {
-	return &world{t: t, dir: t.TempDir(), disk: newDisk(t), has: map[string]int{}, config: map[string]string{}, maybe: map[string]bool{}, ids: map[int64]bool{}}
+	return &world{t: t, dir: t.TempDir(), disk: newDisk(t), has: map[string]int{}, config: map[string]string{}, maybe: map[string]bool{}, ids: map[int64]bool{}, brokers: map[bool]bool{}}
 }
 
 // start runs the broker's start over what lies in the directories.
@@ -109,6 +111,12 @@ func (w *world) live() {
 	block()
 	err := e.AlterTopicConfig("a", func(c map[string]string) (map[string]string, error) { c["k"] = "v"; return c, nil }, false)
 	w.asked("a", err, func() { w.config["a"] = "v" })
+	for _, all := range []bool{true, false} {
+		err := e.AlterBrokerConfig(all, func(c map[string]string) (map[string]string, error) { c["k"] = "v"; return c, nil }, false)
+		if err == nil {
+			w.brokers[all] = true
+		}
+	}
 	r := e.CreatePartitions([]meta.NewPartitions{{Topic: "a", Count: 4}}, false)[0]
 	w.asked("a", r.Err, func() { w.has["a"] = 4 })
 	remove("a", "b")
@@ -142,6 +150,9 @@ func (w *world) check(when string) {
 		if w.disk.logs[p] == nil {
 			w.t.Errorf("%s: %s has no log", when, p)
 		}
+	}
+	if c := w.edge.configs; w.brokers[true] && c.All["k"] != "v" || w.brokers[false] && c.Own["k"] != "v" {
+		w.t.Errorf("%s: what was set on brokers is %+v, answered for were %v", when, c, w.brokers)
 	}
 	for name, n := range w.has {
 		if t := m.Topic(name); !w.maybe[name] && (t == nil || len(t.Partitions) != n || t.Config["k"] != w.config[name]) {

@@ -50,6 +50,7 @@ type runner struct {
 	store   *store // nil: a new one that Adopt will create
 	machine *controller.Machine
 	topics  map[string]*stored
+	configs BrokerConfigs
 	broken  error // the file failed: nothing more is decided
 }
 

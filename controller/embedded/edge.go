@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/samsa-broker/samsa/controller"
@@ -60,8 +61,13 @@ type Options struct {
 	Defaults   controller.Defaults
 	Internal   map[string]meta.NewTopic // how the broker's own topics are created on demand
 	NoDeletion bool                     // delete.topic.enable=false
-	Now        func() time.Time
-	Events     *Events
+	// Reconfigure applies what is set on all brokers and on this one while they
+	// run: in Open, where something is stored, and at each change, before the
+	// replicas are configured anew. It gives this broker as clients shall see it
+	// from now on. nil: nothing of it acts.
+	Reconfigure func(BrokerConfigs) meta.Broker
+	Now         func() time.Time
+	Events      *Events
 }
 
 // Edge runs the controller of a broker that stands alone. Any goroutine, but
@@ -72,7 +78,8 @@ type Edge struct {
 	mu  sync.Mutex   // one decision at a time; taken before ids.mu
 	ids producerIDs
 
-	phase phase
+	version atomic.Int64 // of what the store holds durably
+	phase   phase
 }
 
 // phase is how far an Edge has come.
@@ -116,7 +123,7 @@ func Open(o Options) (*Edge, error) {
 		}
 		return e, nil
 	}
-	if e.store, err = openStore(path, o.Now); err != nil {
+	if e.store, err = openStore(path, o.Now, &e.version); err != nil {
 		return nil, err
 	}
 	err = e.readIdentity()
@@ -126,6 +133,9 @@ func Open(o Options) (*Edge, error) {
 	if err != nil {
 		e.store.close()
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if c := e.configs; o.Reconfigure != nil && len(c.All)+len(c.Own) > 0 {
+		e.o.Broker = o.Reconfigure(c)
 	}
 	e.unveil()
 	return e, nil
@@ -173,6 +183,20 @@ func (e *Edge) readIdentity() error {
 
 // StoreID is the store's identity, for the checkpoints that refer to it.
 func (e *Edge) StoreID() [16]byte { return e.id }
+
+// StoreVersion is the version of what the store holds durably, 0 before there is
+// one. It grows with every change: a store of a smaller one is an older copy.
+func (e *Edge) StoreVersion() int64 { return e.version.Load() }
+
+// StoreFile is where the store is, or its name before there is one.
+func (e *Edge) StoreFile() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.store == nil {
+		return FileName
+	}
+	return e.store.db.Path()
+}
 
 // ClusterID is the cluster's id: the store's, that of meta.properties, or a new
 // one, in this order.

@@ -47,7 +47,12 @@ func (r *runner) load(start bool) error {
 		ev.Live = []controller.BrokerStarted{{Broker: r.o.Broker.ID}}
 	}
 	topics := map[string]*stored{}
+	var configs BrokerConfigs
 	err := r.store.view(func(t *txn) error {
+		var err error
+		if configs, err = loadBrokerConfigs(t, r.o.Broker.ID); err != nil {
+			return err
+		}
 		n, _, err := t.get(controller.PathControllerEpoch)
 		if err != nil {
 			return err
@@ -76,7 +81,7 @@ func (r *runner) load(start bool) error {
 		return err
 	}
 	r.machine.Step(ev)
-	r.topics = topics
+	r.topics, r.configs = topics, configs
 	return nil
 }
 

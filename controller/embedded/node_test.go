@@ -6,10 +6,13 @@ import (
 	"bytes"
 	"reflect"
 	"testing"
+
+	"github.com/samsa-broker/samsa/cmd/hostiletest"
 )
 
 // A node's bytes: what is accepted is written back as it was.
-func FuzzNode(f *testing.F) {
+func FuzzNode(tf *testing.F) {
+	f := hostiletest.New(tf)
 	f.Add(node{}.encode())
 	f.Add(node{flags: flagEphemeral | flagNull, version: 7, czxid: 1, mzxid: 2, ctime: 3, mtime: 4, data: []byte(`{"a":1}`)}.encode())
 	f.Add([]byte{nodeFormat})

@@ -168,6 +168,14 @@ func (s *stage) run(d *datadriven.TestData) string {
 			maps.Copy(old, parseConfig(d.Input))
 			return old, nil
 		}, has("validate-only")))
+	case "broker-config":
+		return show(s.edge.AlterBrokerConfig(has("all"), func(old map[string]string) (map[string]string, error) {
+			if has("refuse") {
+				return nil, meta.ErrInvalidConfig
+			}
+			maps.Copy(old, parseConfig(d.Input))
+			return old, nil
+		}, has("validate-only")))
 	case "offline":
 		return show(s.edge.Offline([]meta.Partition{{Topic: first, Index: int32(num("index", 0))}}))
 	case "fail":
@@ -191,6 +199,15 @@ func (s *stage) open(cluster, rf string, broker int, noDeletion bool) string {
 	factor, _ := strconv.Atoi(rf)
 	o.Defaults.ReplicationFactor = int16(factor)
 	o.Events = &Events{Notice: func(text string) { s.notices = append(s.notices, text) }}
+	o.Reconfigure = func(c BrokerConfigs) meta.Broker {
+		self := o.Broker
+		if host := c.Own["advertised"]; host != "" {
+			self.Endpoints = slices.Clone(self.Endpoints)
+			self.Endpoints[0].Host = host
+		}
+		s.notices = append(s.notices, fmt.Sprintf("reconfigured all=%v own=%v", c.All, c.Own))
+		return self
+	}
 	e, err := Open(o)
 	if err != nil {
 		return show(err)

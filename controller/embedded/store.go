@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -74,11 +75,12 @@ func decodeNode(b []byte) (node, error) {
 type store struct {
 	db   *bolt.DB
 	now  func() time.Time
+	seen *atomic.Int64            // the version of what is durable: the last transaction's number
 	hook func(stage string) error // tests: before "commit", and after "committed"
 }
 
 // openStore opens a file that exists.
-func openStore(path string, now func() time.Time) (*store, error) {
+func openStore(path string, now func() time.Time, seen *atomic.Int64) (*store, error) {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, OpenFile: openExisting})
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("%w: %s%s", ErrLocked, path, holder(filepath.Dir(path)))
@@ -86,11 +88,12 @@ func openStore(path string, now func() time.Time) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded: open %s: %w", path, err)
 	}
-	s := &store{db: db, now: now}
+	s := &store{db: db, now: now, seen: seen}
 	err = db.View(func(tx *bolt.Tx) error {
 		if tx.Bucket(znodeBucket) == nil || tx.Bucket(ownBucket) == nil {
 			return fmt.Errorf("%w: %s has no buckets of ours", ErrCorrupt, path)
 		}
+		seen.Store(int64(tx.Bucket(znodeBucket).Sequence()))
 		return nil
 	})
 	if err != nil {
@@ -106,7 +109,7 @@ func openExisting(name string, flag int, perm os.FileMode) (*os.File, error) {
 
 // createStore makes a new file in a directory: complete under another name,
 // then renamed, so that a power cut leaves all of it or nothing.
-func createStore(dir string, now func() time.Time, first func(*txn) error) (*store, error) {
+func createStore(dir string, now func() time.Time, seen *atomic.Int64, first func(*txn) error) (*store, error) {
 	path, temp := filepath.Join(dir, FileName), filepath.Join(dir, FileName+".tmp")
 	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("embedded: %w", err)
@@ -115,7 +118,7 @@ func createStore(dir string, now func() time.Time, first func(*txn) error) (*sto
 	if err != nil {
 		return nil, fmt.Errorf("embedded: create %s: %w", temp, err)
 	}
-	s := &store{db: db, now: now}
+	s := &store{db: db, now: now, seen: new(atomic.Int64)}
 	err = db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{znodeBucket, ownBucket} {
 			if _, err := tx.CreateBucket(name); err != nil {
@@ -139,7 +142,7 @@ func createStore(dir string, now func() time.Time, first func(*txn) error) (*sto
 	if err != nil {
 		return nil, fmt.Errorf("embedded: create %s: %w", path, err)
 	}
-	return openStore(path, now)
+	return openStore(path, now, seen)
 }
 
 func syncDir(dir string) error {
@@ -177,6 +180,7 @@ func (s *store) update(fn func(*txn) error) error {
 	if err := tx.Commit(); err != nil {
 		return err
 	}
+	s.seen.Store(t.zxid)
 	if s.hook != nil {
 		return s.hook("committed")
 	}

@@ -41,7 +41,7 @@ func (e *Edge) AutoCreate(name string) (*meta.Topic, error) {
 func (e *Edge) createTopics(requests []meta.NewTopic, validateOnly bool) []meta.TopicResult {
 	results := make([]meta.TopicResult, len(requests))
 	plans := make([][][]meta.BrokerID, len(requests))
-	taken := e.names()
+	taken := names(e.topics)
 	room := controller.PartitionsMax
 	for i, r := range requests {
 		plans[i], results[i].Err = e.planTopic(r, taken, room)
@@ -101,9 +101,9 @@ func (e *Edge) result(name string, out outcome, err error) meta.TopicResult {
 }
 
 // names gives the topics that are stored, by what collides with them.
-func (e *Edge) names() map[string]string {
-	out := make(map[string]string, len(e.topics))
-	for name := range e.topics {
+func names[T any](topics map[string]T) map[string]string {
+	out := make(map[string]string, len(topics))
+	for name := range topics {
 		out[meta.CollisionKey(name)] = name
 	}
 	return out

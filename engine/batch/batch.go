@@ -61,6 +61,10 @@ var (
 	ErrUnsupportedMagic = errors.New("batch: unsupported magic")
 	// ErrUnsupportedCodec says that the compression is unknown or not allowed for the magic.
 	ErrUnsupportedCodec = errors.New("batch: unsupported compression")
+	// ErrUnreadable says that bytes whose checksum is right cannot be read: an
+	// unknown codec, records that do not decompress, a message that does not fit
+	// its length. Kafka has no code for it and answers an unknown server error.
+	ErrUnreadable = errors.New("batch: unreadable records")
 )
 
 // Batch is one magic 2 record batch, header included. Its methods read fixed

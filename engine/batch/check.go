@@ -99,8 +99,8 @@ func (e *RecordsError) add(err error, index int32, reason string) *RecordsError 
 // Bytes that break their own format or checksum are ErrCorrupt, or
 // ErrInvalidRecord where the checksum shows that they were made so; rules of
 // the topic are ErrInvalidRecord and ErrInvalidTimestamp, as *RecordsError
-// where single records break them. Also ErrUnsupportedMagic,
-// ErrUnsupportedCodec, ErrTooLarge.
+// where single records break them. Also ErrUnsupportedMagic, ErrUnreadable,
+// ErrTooLarge.
 func Check(b Batch, rules Rules, scratch *Scratch) (Batch, Info, error) {
 	if scratch == nil {
 		scratch = new(Scratch)
@@ -149,7 +149,7 @@ func checkHeader(b Batch, origin Origin) error {
 		return err
 	}
 	if !b.Codec().valid() {
-		return fmt.Errorf("%w: %s", ErrUnsupportedCodec, b.Codec())
+		return fmt.Errorf("%w: %s", ErrUnreadable, b.Codec())
 	}
 	if origin != Client {
 		return nil
@@ -199,8 +199,11 @@ func checkRecords(b Batch, records []byte, rules *Rules) (info Info, dense bool,
 			refused = refused.add(ErrInvalidTimestamp, i, reason)
 		}
 	}
-	if refused != nil {
+	switch {
+	case refused != nil:
 		return info, dense, refused
+	case !dense && b.Codec() != CodecNone: // Kafka fails when it writes them anew
+		return info, dense, fmt.Errorf("%w: compressed records whose offsets do not count up by one", ErrUnreadable)
 	}
 	return info, dense, nil
 }

@@ -34,7 +34,8 @@ func (s *Scratch) gzipCompress(dst, src []byte, level int) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// gzipDecompress reads every member of src.
+// gzipDecompress reads every member of src. As in Java, bytes behind a member
+// that begin no further one are passed over.
 func (s *Scratch) gzipDecompress(dst, src []byte, limit int) ([]byte, error) {
 	s.src.Reset(src)
 	defer s.src.Reset(nil)
@@ -45,6 +46,7 @@ func (s *Scratch) gzipDecompress(dst, src []byte, limit int) ([]byte, error) {
 		return dst, codecCorrupt(CodecGzip, err)
 	}
 	start := len(dst)
+	s.gzipIn.Multistream(false)
 	for {
 		dst = room(dst, 4096)
 		n, err := s.gzipIn.Read(dst[len(dst):cap(dst)])
@@ -53,7 +55,11 @@ func (s *Scratch) gzipDecompress(dst, src []byte, limit int) ([]byte, error) {
 			return dst[:start], tooLarge(CodecGzip, limit)
 		}
 		if err == io.EOF {
-			return dst, nil
+			if s.src.Len() == 0 || s.gzipIn.Reset(&s.src) != nil {
+				return dst, nil
+			}
+			s.gzipIn.Multistream(false)
+			continue
 		}
 		if err != nil {
 			return dst[:start], codecCorrupt(CodecGzip, err)
@@ -100,7 +106,7 @@ func (s *Scratch) zstdDecompress(dst, src []byte, limit int) ([]byte, error) {
 	if blocks := len(src)/3 + 1; blocks < limit/zstdMaxBlock {
 		most = blocks * zstdMaxBlock
 	}
-	start, size := len(dst), min(most, max(4*len(src), 4096))
+	start, size := len(dst), min(most, max(4*len(src), 4096, cap(dst)-len(dst)-zstdSlack))
 	for {
 		dst = room(dst, size+zstdSlack)
 		out, err := s.zstdIn.DecodeAll(src, dst[:start:start+size+zstdSlack])

@@ -73,18 +73,37 @@ func (m Legacy) Verify() error {
 	return nil
 }
 
-// fields takes key and value out of the message.
+// keyAt is where the length of the key stands.
+func (m Legacy) keyAt() int {
+	if m.Magic() == 0 {
+		return 18
+	}
+	return 26
+}
+
+// hasKey tells whether the key is not null; ok is false where the message ends
+// before it could say.
+func (m Legacy) hasKey() (has, ok bool) {
+	at := m.keyAt()
+	if len(m) < at+4 {
+		return false, false
+	}
+	return int32(binary.BigEndian.Uint32(m[at:])) >= 0, true
+}
+
+// fields takes key and value out of the message. As in Kafka, what follows the
+// value is not looked at.
 func (m Legacy) fields() (key, value []byte, err error) {
-	at := 18
-	if m.Magic() == 1 {
-		at += 8
-	}
-	key, rest, ok := legacyBytes(m[at:])
+	ok := len(m) >= m.keyAt()
+	var rest []byte
 	if ok {
-		value, rest, ok = legacyBytes(rest)
+		key, rest, ok = legacyBytes(m[m.keyAt():])
 	}
-	if !ok || len(rest) > 0 {
-		return nil, nil, fmt.Errorf("%w: key and value do not fill the message at offset %d", ErrInvalidRecord, m.Offset())
+	if ok {
+		value, _, ok = legacyBytes(rest)
+	}
+	if !ok {
+		return nil, nil, fmt.Errorf("%w: key and value do not fit into the message at offset %d", ErrUnreadable, m.Offset())
 	}
 	return key, value, nil
 }
@@ -108,65 +127,137 @@ func legacyBytes(b []byte) (v, rest []byte, ok bool) {
 // WalkLegacy gives the message, or every message that it wraps, to fn as a
 // record with its absolute offset (OffsetDelta counts from 0), and stops at
 // fn's first error, which it returns. It verifies no checksum. scratch may be
-// nil. ErrInvalidRecord for a wrapper that does not decompress, is empty, wraps
-// wrappers or another magic; ErrTooLarge above scratch.MaxSize.
+// nil. ErrInvalidRecord for a wrapper that is empty, has an offset below those
+// inside, wraps wrappers or another magic; ErrUnreadable for what does not
+// decompress or has lengths that do not fit; ErrTooLarge above scratch.MaxSize.
 func WalkLegacy(m Legacy, scratch *Scratch, fn func(r *Record) error) error {
 	if scratch == nil {
 		scratch = new(Scratch)
 	}
+	if m.Codec() != CodecNone {
+		return scratch.walkWrapper(m, fn)
+	}
 	key, value, err := m.fields()
 	if err != nil {
 		return err
-	}
-	if m.Codec() != CodecNone {
-		return scratch.walkWrapper(m, value, fn)
 	}
 	scratch.rec = Record{Offset: m.Offset(), Timestamp: m.Timestamp(), Key: key, Value: value,
 		KeyNull: key == nil, ValueNull: value == nil, Size: len(m)}
 	return fn(&scratch.rec)
 }
 
-// walkWrapper opens a compressed set. The offsets inside count from 0 with
-// magic 1, and are absolute with magic 0.
-func (s *Scratch) walkWrapper(m Legacy, value []byte, fn func(r *Record) error) error {
-	plain, err := s.openWrapper(m, value)
+// walkWrapper gives the messages inside.
+func (s *Scratch) walkWrapper(m Legacy, fn func(r *Record) error) error {
+	w, err := s.openWrapper(m)
 	if err != nil {
 		return err
 	}
-	last, err := lastInside(m, plain)
-	if err != nil {
-		return err
-	}
-	base := int64(0)
-	if m.Magic() == 1 {
-		base = m.Offset() - last
-	}
-	for i := int32(0); len(plain) > 0; i++ {
-		var inner Legacy
-		inner, plain, _ = NextLegacy(plain) // lastInside has been here
+	for i := int32(0); ; i++ {
+		inner, ok := w.next()
+		if !ok {
+			return nil
+		}
+		if inner.Magic() != m.Magic() || inner.Codec() != CodecNone {
+			return fmt.Errorf("%w: message of magic %d, %s, inside a compressed one of magic %d",
+				ErrInvalidRecord, inner.Magic(), inner.Codec(), m.Magic())
+		}
 		key, value, err := inner.fields()
 		if err != nil {
 			return err
 		}
-		s.rec = Record{Offset: base + inner.Offset(), OffsetDelta: i, Timestamp: inner.Timestamp(), Key: key, Value: value,
+		s.rec = Record{Offset: w.base + inner.Offset(), OffsetDelta: i, Timestamp: w.timestamp(inner), Key: key, Value: value,
 			KeyNull: key == nil, ValueNull: value == nil, Size: len(inner)}
-		if m.LogAppendTime() {
-			s.rec.Timestamp = m.Timestamp()
-		}
 		if err := fn(&s.rec); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
-// openWrapper decompresses a wrapper's value.
-func (s *Scratch) openWrapper(m Legacy, value []byte) (plain []byte, err error) {
+// wrapped is the set of messages inside a compressed one.
+type wrapped struct {
+	outer Legacy
+	plain []byte
+	base  int64 // what the offsets inside count from
+}
+
+// next takes the next message; one that is cut short ends the set.
+func (w *wrapped) next() (m Legacy, ok bool) {
+	if size := wholeLegacy(w.plain); size > 0 {
+		m, w.plain = Legacy(w.plain[:size:size]), w.plain[size:]
+		return m, true
+	}
+	return nil, false
+}
+
+// timestamp is a message's own, or the wrapper's where the broker stamped that.
+func (w *wrapped) timestamp(inner Legacy) int64 {
+	if w.outer.LogAppendTime() && inner.Magic() > 0 {
+		return w.outer.Timestamp()
+	}
+	return inner.Timestamp()
+}
+
+// wholeLegacy is the size of the message that b begins with, 0 when it is not
+// all there and -1 when its length is impossible.
+func wholeLegacy(b []byte) int {
+	if len(b) < HeadSize {
+		return 0
+	}
+	length := int32(binary.BigEndian.Uint32(b[atLength:]))
+	switch {
+	case length < legacyOverheadV0:
+		return -1
+	case int64(length) > int64(len(b)-HeadSize):
+		return 0
+	}
+	return HeadSize + int(length)
+}
+
+// openWrapper decompresses a wrapper and finds what the offsets inside count
+// from: with magic 1 the last one is the wrapper's, with magic 0 they are
+// absolute. Some clients leave a wrapper's offset 0.
+func (s *Scratch) openWrapper(m Legacy) (w wrapped, err error) {
+	plain, err := s.unwrap(m)
+	if err != nil {
+		return wrapped{}, err
+	}
+	whole, last := 0, int64(-1)
+	for {
+		size := wholeLegacy(plain[whole:])
+		if size < 0 {
+			return wrapped{}, fmt.Errorf("%w: the length of a message inside the compressed one at offset %d", ErrCorrupt, m.Offset())
+		}
+		if size == 0 {
+			break
+		}
+		last = Legacy(plain[whole:]).Offset()
+		whole += size
+	}
+	if whole == 0 {
+		return wrapped{}, fmt.Errorf("%w: compressed message with nothing inside at offset %d", ErrInvalidRecord, m.Offset())
+	}
+	w = wrapped{outer: m, plain: plain[:whole]}
+	if m.Magic() == 1 && m.Offset() != 0 {
+		if w.base = m.Offset() - last; w.base < 0 {
+			return wrapped{}, fmt.Errorf("%w: compressed message at offset %d, the last inside at %d", ErrInvalidRecord, m.Offset(), last)
+		}
+	}
+	return w, nil
+}
+
+// unwrap decompresses a wrapper's value.
+func (s *Scratch) unwrap(m Legacy) (plain []byte, err error) {
+	_, value, err := m.fields()
+	if err != nil {
+		return nil, err
+	}
 	switch codec := m.Codec(); {
+	case !codec.valid():
+		return nil, fmt.Errorf("%w: %s", ErrUnreadable, codec)
+	case codec == CodecZstd:
+		return nil, fmt.Errorf("%w: %s in magic %d", ErrInvalidRecord, codec, m.Magic())
 	case value == nil:
 		return nil, fmt.Errorf("%w: compressed message without a value at offset %d", ErrInvalidRecord, m.Offset())
-	case !codec.valid() || codec == CodecZstd:
-		return nil, fmt.Errorf("%w: %s in magic %d", ErrUnsupportedCodec, codec, m.Magic())
 	case codec == CodecLZ4 && m.Magic() == 0: // its clients computed the header's checksum wrongly
 		plain, err = lz4Decompress(s.plain[:0], value, s.limit(), lz4Lenient)
 	default:
@@ -174,29 +265,10 @@ func (s *Scratch) openWrapper(m Legacy, value []byte) (plain []byte, err error) 
 	}
 	if err != nil {
 		if errors.Is(err, ErrCorrupt) {
-			err = fmt.Errorf("%w: %v", ErrInvalidRecord, err)
+			err = fmt.Errorf("%w: %v", ErrUnreadable, err)
 		}
 		return nil, err
 	}
 	s.plain = plain
 	return plain, nil
-}
-
-// lastInside checks the messages of a wrapper and returns the last one's offset.
-func lastInside(m Legacy, plain []byte) (offset int64, err error) {
-	if len(plain) == 0 {
-		return 0, fmt.Errorf("%w: compressed message with nothing inside at offset %d", ErrInvalidRecord, m.Offset())
-	}
-	for len(plain) > 0 {
-		inner, rest, err := NextLegacy(plain)
-		if err != nil {
-			return 0, fmt.Errorf("%w: inside the compressed message at offset %d: %v", ErrInvalidRecord, m.Offset(), err)
-		}
-		if inner.Magic() != m.Magic() || inner.Codec() != CodecNone {
-			return 0, fmt.Errorf("%w: message of magic %d, %s, inside a compressed one of magic %d",
-				ErrInvalidRecord, inner.Magic(), inner.Codec(), m.Magic())
-		}
-		offset, plain = inner.Offset(), rest
-	}
-	return offset, nil
 }

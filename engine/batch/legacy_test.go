@@ -7,6 +7,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -79,14 +80,15 @@ func TestLegacyRefusals(t *testing.T) {
 	}{
 		"nothing inside":   {wrap(t, 1, 1, CodecGzip), ErrInvalidRecord},
 		"null value":       {message(1, 1, byte(CodecGzip), nil, nil), ErrInvalidRecord},
-		"not compressed":   {message(1, 1, byte(CodecGzip), nil, []byte("plain")), ErrInvalidRecord},
+		"not compressed":   {message(1, 1, byte(CodecGzip), nil, []byte("plain")), ErrUnreadable},
 		"other magic":      {wrap(t, 1, 1, CodecGzip, message(0, 0, 0, nil, nil)), ErrInvalidRecord},
 		"wrapper inside":   {wrap(t, 1, 1, CodecGzip, wrap(t, 1, 0, CodecGzip, inner)), ErrInvalidRecord},
 		"cut inside":       {wrap(t, 1, 1, CodecGzip, inner[:len(inner)-1]), ErrInvalidRecord},
-		"zstd":             {wrap(t, 1, 1, CodecZstd, inner), ErrUnsupportedCodec},
-		"unknown codec":    {message(1, 1, 7, nil, []byte("x")), ErrUnsupportedCodec},
-		"bytes after":      {append(message(1, 1, 0, nil, nil), 1), ErrInvalidRecord},
-		"key over the end": {func() Legacy { m := message(1, 1, 0, []byte("k"), nil); m[29] = 200; return m }(), ErrInvalidRecord},
+		"zstd":             {wrap(t, 1, 1, CodecZstd, inner), ErrInvalidRecord},
+		"unknown codec":    {message(1, 1, 7, nil, []byte("x")), ErrUnreadable},
+		"length inside":    {wrap(t, 1, 1, CodecGzip, inner, Legacy{11: 13}), ErrCorrupt},
+		"offset too low":   {wrap(t, 1, 1, CodecGzip, message(1, 2, 0, nil, nil)), ErrInvalidRecord},
+		"key over the end": {func() Legacy { m := message(1, 1, 0, []byte("k"), nil); m[29] = 200; return m }(), ErrUnreadable},
 	} {
 		if _, err := offsets(c.m); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
@@ -95,6 +97,24 @@ func TestLegacyRefusals(t *testing.T) {
 	big := wrap(t, 1, 1, CodecGzip, message(1, 0, 0, nil, make([]byte, 10_000)))
 	if err := WalkLegacy(big, &Scratch{MaxSize: 5000}, func(*Record) error { return nil }); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("cap: %v", err)
+	}
+}
+
+// What Kafka does not mind is read: bytes behind the value, a wrapper whose
+// offset the client left 0, a message inside that is cut short at the end.
+func TestLegacyLeniency(t *testing.T) {
+	inner := message(1, 0, 0, []byte("k"), []byte("v"))
+	for name, c := range map[string]struct {
+		m    Legacy
+		want []int64
+	}{
+		"bytes after":    {append(message(1, 9, 0, nil, nil), 1), []int64{9}},
+		"wrapper at 0":   {wrap(t, 1, 0, CodecGzip, inner, message(1, 1, 0, nil, nil)), []int64{0, 1}},
+		"cut at the end": {wrap(t, 1, 7, CodecGzip, inner, inner[:20]), []int64{7}},
+	} {
+		if got, err := offsets(c.m); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
 	}
 }
 

@@ -49,6 +49,9 @@ func (c *cursor) next(r *Record) (ok bool, err error) {
 		return false, nil
 	}
 	length, n := varint(c.rest)
+	if n == 0 && len(c.rest) >= varintMost {
+		return false, fmt.Errorf("%w: record %d of %d: a length of more than %d bytes", ErrUnreadable, c.index, c.count, varintMost)
+	}
 	if n <= 0 || length < 0 || int(length) > len(c.rest)-n {
 		return false, c.broken("length", int(length))
 	}

@@ -6,13 +6,16 @@ package batch
 // protocol buffers have them; bits beyond the type's width are dropped, as Java
 // drops them.
 
+// varintMost is the bytes that a varint takes at most.
+const varintMost = 5
+
 // varint reads one; n is the bytes it took, 0 when b is cut or it is too long.
 func varint(b []byte) (v int32, n int) {
 	if len(b) > 0 && b[0] < 0x80 {
 		return int32(b[0]>>1) ^ -int32(b[0]&1), 1
 	}
 	var u uint32
-	for i := 0; i < len(b) && i < 5; i++ {
+	for i := 0; i < len(b) && i < varintMost; i++ {
 		u |= uint32(b[i]&0x7f) << (7 * i)
 		if b[i] < 0x80 {
 			return int32(u>>1) ^ -int32(u&1), i + 1

@@ -11,8 +11,8 @@ import (
 // which it returns. It allocates nothing for a batch that is not compressed and
 // does not verify the checksum. scratch may be nil.
 //
-// ErrInvalidRecord when the records contradict the header or themselves or do
-// not decompress, ErrTooLarge when they decompress to more than scratch.MaxSize,
+// ErrInvalidRecord when the records contradict the header or themselves,
+// ErrUnreadable when they do not decompress, ErrTooLarge when they decompress to more than scratch.MaxSize,
 // ErrUnsupportedCodec.
 func Walk(b Batch, scratch *Scratch, fn func(r *Record) error) error {
 	if scratch == nil {
@@ -55,13 +55,28 @@ func (s *Scratch) open(b Batch, limit int) ([]byte, error) {
 	if codec == CodecNone {
 		return b.Records(), nil
 	}
-	plain, err := codec.Decompress(s.plain[:0], b.Records(), limit, s)
+	plain, err := codec.Decompress(s.plain[:0], b.Records(), min(limit, usualSize), s)
+	if errors.Is(err, ErrTooLarge) && limit > usualSize {
+		// Once more, into memory that is had at once: growing to it would leave as
+		// much again behind. What is not written to costs nothing.
+		s.plain = nil
+		plain, err = codec.Decompress(make([]byte, 0, codec.most(b.Records(), limit)), b.Records(), limit, s)
+	}
 	if err != nil {
 		if errors.Is(err, ErrCorrupt) { // the checksum is right: so it was made
-			err = fmt.Errorf("%w: %v", ErrInvalidRecord, err)
+			err = fmt.Errorf("%w: %v", ErrUnreadable, err)
 		}
 		return nil, err
 	}
 	s.plain = plain
 	return plain, nil
+}
+
+// usualSize is what batches rarely decompress to more than.
+const usualSize = 8 << 20
+
+// most is the room to decompress src into, at most limit bytes and slack.
+func (c Codec) most(src []byte, limit int) int {
+	gain := map[Codec]int64{CodecGzip: 1032, CodecSnappy: snappyGain, CodecLZ4: lz4Gain, CodecZstd: zstdMaxBlock / 3}[c]
+	return int(min(int64(limit), gain*int64(len(src)))) + max(zstdSlack, 4<<20)
 }

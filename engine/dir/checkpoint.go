@@ -55,6 +55,10 @@ func (k *checkpoints) try() (full bool, err error) {
 	if d.last != nil && c.Store == [16]byte{} {
 		c.Store = d.last.Store
 	}
+	c.StoreVersion = storeVersion(d)
+	if d.last != nil {
+		c.StoreVersion = max(c.StoreVersion, d.last.StoreVersion)
+	}
 	k.begun.Add(1)
 	j := d.journal.Load()
 	if d.id != (journal.ID{}) {

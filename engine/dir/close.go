@@ -23,6 +23,7 @@ func (d *Dir) Close(clean bool) error {
 	d.wg.Wait()
 	d.writer.close()
 	d.chores.close()
+	d.surveyed.kept.Free()
 	err := d.Err()
 	if clean && err == nil && d.started.Load() {
 		err = d.settle()

@@ -9,14 +9,21 @@ import (
 	"github.com/samsa-broker/samsa/engine/journal"
 )
 
-// TruncateTo removes the records from end on. It waits for the journal: not on
-// a loop.
+// TruncateTo removes the records from end on; a batch that holds end goes whole.
+// It waits for the journal: not on a loop.
 //
 // A truncation is not journaled: replay redoes what the log did, entry by
 // entry, and ends where it ended or, without a later append, where the next
 // leader will truncate it again. But what replay takes for granted, everything
 // below S, must not be cut behind its back, so S is lowered first.
 func (l *Log) TruncateTo(end engine.Offset) error {
+	if l.removed() {
+		return fmt.Errorf("%w: %s", ErrRemoved, l.s.name)
+	}
+	end, err := engine.CutPoint(l.Log, end)
+	if err != nil {
+		return err
+	}
 	return l.cutAt(int64(end), func() error {
 		l.mu.Lock()
 		err := l.Log.TruncateTo(end)

@@ -94,7 +94,7 @@ func open(o Options, accept bool) (*Dir, error) {
 		return nil, err
 	}
 	d.lock = lock
-	if err := (&surveyor{d}).read(); err != nil {
+	if err := (&surveyor{d: d}).read(); err != nil {
 		_ = lock.Close() // the first error says it
 		return nil, err
 	}
@@ -188,6 +188,8 @@ type state struct {
 	expirable int64
 	// acked is the end of what the journal found at Open acknowledged.
 	acked int64
+	// trail is what that journal holds of the log.
+	trail trail
 }
 
 func (s *state) place() Partition { return Partition{Topic: s.topic, Index: s.partition} }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"sync"
@@ -127,87 +128,150 @@ func TestCleanStop(t *testing.T) {
 	}
 }
 
+// recreation is what may be found when the power goes within TestRecreate.
+type recreation struct {
+	mu      sync.Mutex    // what the picture is taken of changes beside it
+	ids     map[byte]bool // topic ids that may stand
+	newest  *Log          // nil: nothing is promised
+	on      bool
+	cuts    int
+	pending []recreated
+}
+
+// recreated is one picture, and what was promised then.
+type recreated struct {
+	clone   *vfs.Mem
+	op      vfs.Op
+	ids     map[byte]bool
+	durable engine.Offset // of the newest
+}
+
+// watch takes several outcomes of a power cut at every operation.
+func (x *recreation) watch(mem *vfs.Mem, op vfs.Op) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.on || !op.Kind.Changes() {
+		return
+	}
+	x.cuts++
+	s := recreated{op: op, ids: maps.Clone(x.ids)}
+	if x.newest != nil {
+		s.durable = x.newest.DurableEnd()
+	}
+	for outcome := range int64(4) {
+		s.clone = mem.CrashClone(op.N + 1000*outcome)
+		x.pending = append(x.pending, s)
+	}
+}
+
+// check opens what the pictures so far show.
+func (x *recreation) check(t *testing.T) {
+	t.Helper()
+	x.mu.Lock()
+	pending := x.pending
+	x.pending = nil
+	x.mu.Unlock()
+	for _, st := range pending {
+		s := newRig(t, st.clone)
+		s.change = func(o *Options) { o.JournalBytes = journalBytesMin }
+		s.open()
+		l := s.logs["t-0"]
+		if l == nil {
+			if st.durable > 0 {
+				t.Fatalf("%+v: the log is gone with %d durable offsets", st.op, st.durable)
+			}
+			s.close(true)
+			continue
+		}
+		id := l.ID()[0]
+		if len(st.ids) > 0 && !st.ids[id] {
+			t.Fatalf("%+v: topic %d stands, want one of %v", st.op, id, st.ids)
+		}
+		if b := s.content(l); bytes.Count(b, []byte("topic ")) != bytes.Count(b, fmt.Appendf(nil, "topic %d ", id)) {
+			t.Fatalf("%+v: records of another topic under id %d", st.op, id)
+		}
+		if l.End() < st.durable {
+			t.Fatalf("%+v: ends at %d, %d was durable", st.op, l.End(), st.durable)
+		}
+		s.close(true)
+	}
+}
+
 // A deleted topic stays deleted and a new one of the same name shows nothing of
-// it, wherever the power goes.
+// it, wherever the power goes: at every operation that changes journal,
+// segments, checkpoints or names, with checkpoints, rolls and batches that find
+// no room on the way.
 func TestRecreate(t *testing.T) {
 	mem := memDir(t)
-	type step struct {
-		clones  []*vfs.Mem
-		ids     map[byte]bool // topic ids that may stand
-		durable engine.Offset // of the newest, if it stands
-	}
-	var mu sync.Mutex // what the picture is taken of changes beside it
-	var steps []*step
-	now := &step{ids: map[byte]bool{}}
-	var cut bool
-	var fresh *Log
-	fsys := vfs.Inject(mem, func(op vfs.Op) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if cut && op.Kind.Changes() && op.N%3 == 0 {
-			s := &step{ids: map[byte]bool{}}
-			for id := range now.ids {
-				s.ids[id] = true
-			}
-			if fresh != nil {
-				s.durable = fresh.DurableEnd()
-			}
-			s.clones = append(s.clones, mem.CrashClone(op.N), mem.CrashClone(op.N+1000))
-			steps = append(steps, s)
-		}
-		return nil
-	})
-	r := newRig(t, fsys)
-	r.change = func(o *Options) { o.Writer = syncWriter{} }
+	x := &recreation{ids: map[byte]bool{}}
+	r := newRig(t, vfs.Inject(mem, func(op vfs.Op) error { x.watch(mem, op); return nil }))
+	r.change = func(o *Options) { o.Writer, o.JournalBytes = syncWriter{}, journalBytesMin }
 	r.open()
-	set := func(f func()) { mu.Lock(); f(); mu.Unlock() }
-	set(func() { cut = true })
+	set := func(f func()) { x.mu.Lock(); f(); x.mu.Unlock(); x.check(t) }
+	set(func() { x.on = true })
 	for id := byte(1); id <= 4; id++ {
-		set(func() { now.ids[id] = true })
+		set(func() { x.ids[id] = true })
 		l := r.create(id, "t", 0)
-		set(func() { now.ids, fresh = map[byte]bool{id: true}, l })
+		set(func() { x.ids, x.newest = map[byte]bool{id: true}, l })
 		for i := range 20 {
-			r.append(l, records(2, fmt.Sprintf("topic %d batch %d", id, i)), 0)
+			text := bytes.Repeat([]byte{'x'}, i*i*int(id)%5000)
+			r.append(l, records(2, fmt.Sprintf("topic %d batch %d %s", id, i, text)), 0)
+			x.check(t)
+			if i%(6+int(id)) == 5 {
+				if err := r.d.checkpoints.now(); err != nil {
+					t.Fatal(err)
+				}
+				x.check(t)
+			}
 		}
 		if id == 4 {
 			break
 		}
-		set(func() { fresh = nil })
+		set(func() { x.newest = nil })
 		if err := r.d.Remove(l); err != nil {
 			t.Fatal(err)
 		}
-		set(func() { now.ids = map[byte]bool{} })
+		set(func() { x.ids = map[byte]bool{} })
 	}
-	set(func() { cut = false })
-	if len(steps) < 20 {
-		t.Fatalf("only %d cuts", len(steps))
+	set(func() { x.on = false })
+	if x.cuts < 200 {
+		t.Fatalf("only %d cuts", x.cuts)
 	}
-	for i, st := range steps {
-		for _, clone := range st.clones {
-			s := newRig(t, clone)
-			s.open()
-			l := s.logs["t-0"]
-			if l == nil {
-				if st.durable > 0 {
-					t.Fatalf("cut %d: the log is gone with %d durable offsets", i, st.durable)
-				}
-				s.close(true)
-				continue
-			}
-			id := l.ID()[0]
-			if len(st.ids) > 0 && !st.ids[id] {
-				t.Fatalf("cut %d: topic %d stands, want one of %v", i, id, st.ids)
-			}
-			if b := s.content(l); bytes.Count(b, []byte("topic ")) != bytes.Count(b, fmt.Appendf(nil, "topic %d ", id)) {
-				t.Fatalf("cut %d: records of another topic under id %d", i, id)
-			}
-			if l.End() < st.durable {
-				t.Fatalf("cut %d: ends at %d, %d was durable", i, l.End(), st.durable)
-			}
-			s.close(true)
-		}
-	}
+	t.Logf("the power went at %d operations", x.cuts)
 	r.close(true)
+}
+
+// A truncation within a batch takes the batch whole, and S and the durable end
+// come down to its base: what is appended there and acknowledged survives.
+func TestTruncateWithinABatch(t *testing.T) {
+	mem := memDir(t)
+	r := newRig(t, mem)
+	r.open()
+	l := r.create(1, "t", 0)
+	r.append(l, records(3, "before"), 0)
+	r.append(l, records(10, "old"), 0)
+	r.wait(l)
+	if err := r.d.checkpoints.now(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.TruncateTo(8); err != nil {
+		t.Fatal(err)
+	}
+	if l.End() != 3 || l.DurableEnd() != 3 {
+		t.Fatalf("end %d, durable end %d", l.End(), l.DurableEnd())
+	}
+	r.append(l, records(2, "new"), 1)
+	r.wait(l)
+	want := r.content(l)
+	for seed := range int64(10) {
+		s := newRig(t, mem.CrashClone(seed))
+		s.open()
+		if got := s.content(s.logs["t-0"]); !bytes.Equal(got, want) {
+			t.Fatalf("seed %d: ends at %d, %+v", seed, s.logs["t-0"].End(), s.started)
+		}
+		s.close(true)
+	}
+	r.close(false)
 }
 
 // syncWriter writes on the spot and completes on another goroutine.

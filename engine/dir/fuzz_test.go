@@ -5,10 +5,13 @@ package dir
 import (
 	"maps"
 	"testing"
+
+	"github.com/samsa-broker/samsa/cmd/hostiletest"
 )
 
 // Kafka's text files: no panic, and what is read is written the same.
-func FuzzText(f *testing.F) {
+func FuzzText(tf *testing.F) {
+	f := hostiletest.New(tf)
 	f.Add("0\n1\nt 0 5\n")
 	f.Add("0\n2\nt 0 5\nt 0 6\n")
 	f.Add("version: 0\ntopic_id: AQAAAAAAAAAAAAAAAAAAAA")

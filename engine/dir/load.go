@@ -47,6 +47,12 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 	if int64(o.RecoveryPoint) == s.synced {
 		o.Producers = s.producers
 	}
+	if o.Cut = replaces(d, s, touched); o.Cut {
+		if s.synced == 0 && len(o.Producers) == 0 {
+			o.Producers = engine.NoProducers(0)
+		}
+		o.RecoveryPoint = max(o.RecoveryPoint, engine.Offset(s.trail.synced))
+	}
 	d.logs.mu.Unlock()
 	e, err := engine.Open(filepath.Join(d.o.Path, f.Name), o)
 	if err != nil {
@@ -55,8 +61,13 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 	if end := int64(e.End()); d.foreign && end < s.acked {
 		d.drop(Drop{Log: s.name, From: end, To: s.acked, Why: "another broker stopped cleanly in this directory without them"})
 	}
+	if o.Cut {
+		d.logs.mu.Lock()
+		s.synced, s.producers = int64(o.RecoveryPoint), nil
+		d.logs.mu.Unlock()
+	}
 	l := d.attach(s, e)
-	l.touched = touched
+	l.touched, l.replaced = touched, o.Cut && e.End() == o.RecoveryPoint
 	return l, nil
 }
 
@@ -114,7 +125,7 @@ func (d *Dir) createLog(s *state, c *engine.Config) (*Log, error) {
 		return nil, err
 	}
 	if j := d.journal.Load(); j != nil {
-		if err := j.Record(&journal.Entry{Kind: journal.KindCreated, Log: s.id, Data: []byte(s.name)}); err != nil {
+		if err := j.Record(&journal.Entry{Kind: journal.KindCreated, Log: s.id, Last: storeVersion(d), Data: []byte(s.name)}); err != nil {
 			return nil, d.fail(err)
 		}
 	}
@@ -136,6 +147,14 @@ func (d *Dir) createLog(s *state, c *engine.Config) (*Log, error) {
 		return nil, err
 	}
 	return d.attach(s, e), nil
+}
+
+// storeVersion is that of the metadata store as it stands, 0 if it is not known.
+func storeVersion(d *Dir) int64 {
+	if d.o.StoreVersion == nil {
+		return 0
+	}
+	return d.o.StoreVersion()
 }
 
 // undoCreate takes back a creation that failed halfway: it was never told.
@@ -164,4 +183,70 @@ func (d *Dir) usable() error {
 		return fmt.Errorf("%w: %s", ErrClosed, d.o.Path)
 	}
 	return nil
+}
+
+// trail follows what the journal holds of one log above S. Where it is whole,
+// what the segments hold there is given up unread and comes from the journal,
+// which was checked when it was surveyed.
+//
+// It is whole when its first entry was appended at S, so that nothing stood
+// above S then, and each later one where the one before ended or, after a
+// truncation, below.
+type trail struct {
+	begun  bool
+	broken bool
+	end    int64 // of the log, behind the last entry
+	synced int64 // the segments hold everything below, by an entry that says so
+	cuts   []cut
+}
+
+// cut is a truncation, which is seen when something is appended behind it.
+type cut struct {
+	at  int   // the number of the entry that follows it
+	end int64 // to where
+}
+
+// follow takes the n-th entry of the journal, which is about records.
+func (t *trail) follow(n int, s int64, e *journal.Entry) {
+	if covered(e, s) {
+		return
+	}
+	switch {
+	case !t.begun:
+		t.broken = t.broken || e.End != s
+	case e.End > t.end || e.End < max(s, t.synced):
+		t.broken = true
+	case e.End < t.end:
+		t.cuts = append(t.cuts, cut{n, e.End})
+	}
+	t.begun, t.end = true, e.Last+1
+	if e.Kind == journal.KindSynced {
+		// Its segment was synced from the beginning on before the group was
+		// written, and is not cut below that without a checkpoint.
+		t.synced = e.Last + 1
+	}
+}
+
+// dead tells whether the n-th entry was cut off later.
+func (t *trail) dead(n int, e *journal.Entry) bool {
+	for _, c := range t.cuts {
+		if n < c.at && e.Last >= c.end {
+			return true
+		}
+	}
+	return false
+}
+
+// covered tells that the segments hold an entry, or something later that
+// replaced it: S lies above it, or above the log end it was appended at.
+func covered(e *journal.Entry, s int64) bool { return e.Last < s || e.End < s }
+
+// replaces tells whether the journal takes the place of what the segments of a
+// log hold above S: nobody but us had the log since. A broker that did, and
+// stopped cleanly, left its recovery point; one that did not, a preallocated
+// index. A recovery point of ours is never above S, except where S came down just
+// before the power went.
+func replaces(d *Dir, s *state, touched bool) bool {
+	return d.surveyed.kept != nil && len(d.surveyed.Gaps) == 0 && s.known && !touched && s.trail.begun && !s.trail.broken &&
+		d.recoveryPoints != nil && d.recoveryPoints[s.place()] <= s.synced
 }

@@ -23,10 +23,11 @@ type Log struct {
 	// not block.
 	OnDurable func()
 
-	dir     *Dir
-	s       *state
-	tail    journal.Tail
-	touched bool // another broker has had it; see Dir.touched
+	dir      *Dir
+	s        *state
+	tail     journal.Tail
+	touched  bool // another broker has had it; see Dir.touched
+	replaced bool // until replay: it ends at S, and the journal holds the rest
 
 	// mu keeps checkpoints out of the turn. The background holds it to take a
 	// picture, never over I/O, so a loop does not park on it for long.

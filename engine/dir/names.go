@@ -189,11 +189,12 @@ func formatOffsets(offsets map[Partition]int64) string {
 }
 
 // readOffsets reads an offset checkpoint. What it should say is rebuilt with
-// the logs, so a file that is broken is named once and begun anew.
+// the logs, so a file that is broken is named once and begun anew. nil: there is
+// none, or none that can be read.
 func (f *folder) readOffsets(name string) (map[Partition]int64, error) {
 	text, err := readText(f.fs, f.file(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return map[Partition]int64{}, nil
+		return nil, nil
 	}
 	if err != nil {
 		return nil, err
@@ -201,7 +202,7 @@ func (f *folder) readOffsets(name string) (map[Partition]int64, error) {
 	offsets, bad := parseOffsets(text)
 	if bad != nil {
 		f.events.repaired(f.path, name, bad.Error())
-		return map[Partition]int64{}, nil
+		return nil, nil
 	}
 	return offsets, nil
 }

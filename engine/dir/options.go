@@ -20,6 +20,9 @@ var (
 	ErrMeta = errors.New("dir: meta.properties does not fit")
 	// ErrStore means that the directory was last used with another metadata store.
 	ErrStore = errors.New("dir: directory belongs to another metadata store")
+	// ErrOldStore means that the metadata store is an older copy of the one that
+	// the directory was last used with: it does not know what was made since.
+	ErrOldStore = errors.New("dir: metadata store is an older copy")
 	// ErrDamaged means that acknowledged records cannot be brought back; the
 	// text names logs and offsets. Recover with acceptLoss goes on without them.
 	ErrDamaged = errors.New("dir: journal is damaged")
@@ -47,21 +50,26 @@ const (
 
 // Options says how to open a directory.
 type Options struct {
-	FS               vfs.FS
-	Path             string // must exist
-	BrokerID         int32  // -1: take what meta.properties says
-	ClusterID        string // empty: likewise
-	Durability       Durability
-	Writer           journal.Writer // nil: the directory's own goroutine writes
-	JournalBytes     int64          // of each of the four files; 0: min(128 MiB, 1/80 of the file system)
-	BudgetBytes      int64          // for Reserve; 0: min(16 MiB, a quarter of JournalBytes)
-	CheckpointMs     int64          // longest time with bytes that only the journal covers; 0: 60 s
-	Now              func() time.Time
-	StoreID          [16]byte // of the metadata store; zero: none, not compared
-	ProducerExpiryMs int64    // producer.id.expiration.ms; 0: one day
+	FS           vfs.FS
+	Path         string // must exist
+	BrokerID     int32  // -1: take what meta.properties says
+	ClusterID    string // empty: likewise
+	Durability   Durability
+	Writer       journal.Writer // nil: the directory's own goroutine writes
+	JournalBytes int64          // of each of the four files; 0: min(128 MiB, 1/80 of the file system)
+	BudgetBytes  int64          // for Reserve; 0: min(16 MiB, a quarter of JournalBytes)
+	CheckpointMs int64          // longest time with bytes that only the journal covers; 0: 60 s
+	Now          func() time.Time
+	StoreID      [16]byte // of the metadata store; zero: none, not compared
+	// StoreVersion is the version of what the store holds durably: it grows with
+	// every change, from 1. For any goroutine. nil: not known, not compared.
+	StoreVersion     func() int64
+	ProducerExpiryMs int64 // producer.id.expiration.ms; 0: one day
 	Descriptors      *engine.Descriptors
 	Log              *engine.Events
 	Events           *Events
+
+	keep int64 // bytes of the journal kept in memory from Open to Start; 0: keepMost
 }
 
 const (
@@ -98,8 +106,8 @@ type Opening struct {
 // Started is what Start did.
 type Started struct {
 	Groups, Entries int   // of the journal that was replayed
-	Bytes           int64 // of its groups: what was not in synced segments, and the bytes that say so
-	BytesRead       int64 // from the journal in all: to survey it and to replay it
+	Bytes           int64 // of its groups as they stand: what was not in synced segments, and the bytes that say so
+	BytesRead       int64 // from the journal: once, or twice if more than keepMost
 	BytesSearched   int64 // behind the last group, looking for damage, likewise
 	Window          int64 // how far one such search goes
 	Appended, Kept  int   // batches

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,6 +50,12 @@ type world struct {
 	size  int
 	// settled waits after every append, so that a run repeats.
 	settled bool
+	// journal is the size of its files: in small ones many batches find no room.
+	journal int64
+	// keep is how much of them is kept in memory.
+	keep int64
+
+	reads atomic.Int64 // bytes asked of the disk, by whomever
 
 	// The power goes at this operation of the file system; 0: not yet decided.
 	at       int64
@@ -64,17 +71,19 @@ func (w *world) boot(mem *vfs.Mem) {
 	w.r = newRig(w.t, vfs.Inject(mem, w.watch))
 	w.r.change = func(o *Options) {
 		o.Writer = syncWriter{}
-		o.BudgetBytes = 1 << 20
-		if w.settled {
-			o.JournalBytes = 1 << 20 // no file is filled
-		}
+		o.BudgetBytes, o.JournalBytes, o.keep = 1<<20, w.journal, w.keep
 		o.CheckpointMs = 1 << 40 // when the test says so, or a file is full
 	}
+	w.reads.Store(0)
 	w.r.open()
+	w.readLittle()
 }
 
 // watch takes the picture when the power goes.
 func (w *world) watch(op vfs.Op) error {
+	if op.Kind == vfs.OpRead {
+		w.reads.Add(int64(op.Len))
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !op.Kind.Changes() || op.Kind == vfs.OpWrite && strings.Contains(op.Name, "samsa.journal") {
@@ -136,7 +145,7 @@ func (w *world) append() {
 	for range rapid.IntRange(1, 4).Draw(w.t, "batches") {
 		w.size++
 		text := fmt.Sprintf("topic %d append %d %s", x.id, w.size, bytes.Repeat([]byte{'x'}, rapid.SampledFrom([]int{0, 50, 1000, 3000}).Draw(w.t, "size")))
-		b := records(rapid.IntRange(1, 5).Draw(w.t, "records"), text)
+		b := records(rapid.SampledFrom([]int{1, 2, 3, 5}).Draw(w.t, "records"), text)
 		a := engine.Append{Batches: b, Origin: engine.Client, Epoch: x.epoch}
 		// The picture may be taken while it is written: it may be there then.
 		w.must(x.log.Stage(&a))
@@ -322,6 +331,20 @@ func (w *world) compare(want map[string]promise, gone map[byte]bool) {
 	w.mu.Unlock()
 }
 
+// readLittle holds a start to what it may read: by its own count and, with a
+// few files more that it does not count, by the disk's.
+func (w *world) readLittle() {
+	if w.keep != 0 {
+		return // it reads the journal twice
+	}
+	r, s := w.r.recovered, w.r.started
+	unflushed, read := s.Bytes+r.BytesAbove, s.BytesRead+s.BytesSearched+r.BytesRead
+	limit := unflushed*12/10 + 64<<10*int64(max(1, len(w.r.logs)))
+	if asked := w.reads.Load(); read > limit || asked > limit+32<<10 {
+		w.t.Fatalf("read %d bytes, %d by the disk's count, %d were not flushed: %+v %+v", read, asked, unflushed, s, r)
+	}
+}
+
 func (w *world) compareLog(name string, x *expected, p promise, old *expected) {
 	if x.log.Start() < p.start {
 		w.t.Fatalf("%s starts at %d, was trimmed to %d", name, x.log.Start(), p.start)
@@ -349,13 +372,15 @@ func (w *world) compareLog(name string, x *expected, p promise, old *expected) {
 // and power cuts, within replay too: every acknowledged offset is there and
 // nothing that was removed comes back.
 func TestRandomLives(t *testing.T) {
-	t.Run("settled", func(t *testing.T) { randomLives(t, true) })
-	t.Run("side by side", func(t *testing.T) { randomLives(t, false) })
+	t.Run("settled", func(t *testing.T) { randomLives(t, true, 1<<20, 0) }) // no file is filled
+	t.Run("side by side", func(t *testing.T) { randomLives(t, false, testJournal, 0) })
+	t.Run("read twice", func(t *testing.T) { randomLives(t, false, testJournal, 5000) })
+	t.Run("no room", func(t *testing.T) { randomLives(t, false, journalBytesMin, 0) })
 }
 
-func randomLives(t *testing.T, settled bool) {
+func randomLives(t *testing.T, settled bool, journal, keep int64) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{t: t, settled: settled, logs: map[string]*expected{}, gone: map[byte]bool{}}
+		w := &world{t: t, settled: settled, journal: journal, keep: keep, logs: map[string]*expected{}, gone: map[byte]bool{}}
 		mem := vfs.NewMem()
 		w.must(mem.Mkdir("/d"))
 		w.must(mem.SyncDir("/"))

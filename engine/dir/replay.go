@@ -3,6 +3,7 @@
 package dir
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -23,15 +24,14 @@ type replayer struct {
 	order  []uint64         // of drops
 	spans  []engine.Span
 
-	journal *journal.Reader // nil: entries come with their data
-	size    int             // of the data of the entry at hand
-	read    int64           // of such data
+	entries int                 // so far
+	staged  map[uint64]*pending // by creation
 }
 
 // replayJournal applies the journal. Doing it twice, or dying within, changes nothing:
 // every rule looks at the log as it stands.
 func replayJournal(d *Dir, out *Started) error {
-	r := &replayer{d: d, out: out, lost: map[uint64]int{}, drops: map[uint64]*Drop{}}
+	r := &replayer{d: d, out: out, lost: map[uint64]int{}, drops: map[uint64]*Drop{}, staged: map[uint64]*pending{}}
 	for _, l := range d.logs.loaded() {
 		if err := r.missing(l); err != nil {
 			return err
@@ -41,7 +41,7 @@ func replayJournal(d *Dir, out *Started) error {
 	out.Groups, out.Entries, out.Torn = got.Groups, got.Entries, got.Torn
 	out.Bytes, out.Window = got.Bytes, got.Window
 	out.BytesRead, out.BytesSearched = got.BytesRead, got.BytesSearched
-	d.surveyed = surveyed{} // a million heads are some memory
+	d.surveyed.kept.Free()
 	if err != nil {
 		return err
 	}
@@ -55,45 +55,27 @@ func replayJournal(d *Dir, out *Started) error {
 func (r *replayer) run() (got journal.Scanned, err error) {
 	d := r.d
 	got = d.surveyed.Scanned
-	if d.surveyed.over {
-		again, err := journal.Scan(d.o.FS, d.o.Path, d.last, func(_ uint64, e *journal.Entry) error { return r.entry(e) })
+	each := func(e *journal.Entry) error {
+		r.entries++
+		return r.entry(e)
+	}
+	if d.surveyed.kept.Over() {
+		var again journal.Scanned
+		again, err = journal.Scan(d.o.FS, d.o.Path, d.last, func(_ uint64, e *journal.Entry) error {
+			e.Data = bytes.Clone(e.Data)
+			return each(e)
+		})
 		got.BytesRead += again.BytesRead
 		got.BytesSearched += again.BytesSearched
-		return got, err
+	} else {
+		err = d.surveyed.kept.Each(each)
 	}
-	if r.journal, err = journal.OpenReader(d.o.FS, d.o.Path, d.last); err != nil {
-		return got, err
-	}
-	defer r.journal.Close()
-	for i := range d.surveyed.heads {
-		h := &d.surveyed.heads[i]
-		r.size = h.size
-		if err := r.entry(&h.Entry); err != nil {
-			return got, err
+	for _, l := range d.logs.loaded() {
+		if err == nil {
+			err = r.written(l)
 		}
 	}
-	got.BytesRead += r.read
-	return got, nil
-}
-
-// data is the batch of an entry, in memory of its own.
-func (r *replayer) data(e *journal.Entry) ([]byte, error) {
-	if r.journal == nil {
-		return append([]byte(nil), e.Data...), nil
-	}
-	b := make([]byte, r.size)
-	r.read += int64(r.size)
-	if err := r.journal.ReadAt(b, e.Place); err != nil {
-		return nil, err
-	}
-	one, rest, err := batch.Next(b)
-	if err == nil {
-		err = one.Verify()
-	}
-	if err == nil && (len(rest) != 0 || one.CRC() != e.CRC || one.BaseOffset() != e.Base) {
-		err = batch.ErrCorrupt
-	}
-	return b, err
+	return got, err
 }
 
 // missing handles a log that lacks segments, names and all: those the power
@@ -138,22 +120,46 @@ func (r *replayer) entry(e *journal.Entry) error {
 	case s.log == nil:
 		return fmt.Errorf("dir: journal holds records of %s, which was not loaded before Start", s.name)
 	case e.Kind == journal.KindReset:
+		if err := r.written(s.log); err != nil {
+			return err
+		}
 		s.synced = min(s.synced, e.Base)
 		if err := s.log.Log.Reset(engine.Offset(e.Base)); err != nil {
 			return err
 		}
 		return s.log.settleCut()
+	case covered(e, s.synced) || e.Last < int64(s.log.Start()):
+		r.out.Skipped++
+		return nil
+	case s.log.replaced:
+		return r.replace(s, e)
+	}
+	if err := r.written(s.log); err != nil {
+		return err
 	}
 	return r.records(s, e)
+}
+
+// replace is the rule for a log whose records above S all come from the journal.
+func (r *replayer) replace(s *state, e *journal.Entry) error {
+	end := int64(s.log.End())
+	if p := r.staged[s.id.Creation]; p != nil && p.n > 0 {
+		end = p.end
+	}
+	switch {
+	case s.trail.dead(r.entries, e):
+		r.out.Skipped++ // it was cut off
+		return nil
+	case e.Kind != journal.KindBatch || e.End != end:
+		r.loses(e, s.name, end, "the log ends elsewhere than the records the journal holds begin")
+		return nil
+	}
+	return r.append(s.log, e)
 }
 
 // records is the rule for one entry of records (FORMAT.md, replay).
 func (r *replayer) records(s *state, e *journal.Entry) error {
 	l := s.log
-	if e.Last < s.synced || e.Last < int64(l.Start()) || e.End < s.synced {
-		r.out.Skipped++ // segments hold it, or something later that they hold replaced it
-		return nil
-	}
 	end := int64(l.End())
 	if e.Kind == journal.KindSynced && end > e.Last {
 		r.out.Kept++
@@ -255,22 +261,6 @@ func (r *replayer) standing(l *Log, at engine.Offset) (batch.Batch, error) {
 	return nil, nil // an old message format: nothing the journal holds equals it
 }
 
-func (r *replayer) append(l *Log, e *journal.Entry) error {
-	b, err := r.data(e)
-	if err != nil {
-		return fmt.Errorf("dir: replay of offset %d into %s: %w", e.Base, l.s.name, err)
-	}
-	a := &engine.Append{Batches: b, Origin: engine.Replica, Epoch: engine.Epoch(e.Epoch)}
-	if err := l.Log.Stage(a); err != nil {
-		return fmt.Errorf("dir: replay of offset %d into %s: %w", e.Base, l.s.name, err)
-	}
-	if _, err := l.Log.Write(); err != nil {
-		return fmt.Errorf("dir: replay of offset %d into %s: %w", e.Base, l.s.name, err)
-	}
-	r.out.Appended++
-	return nil
-}
-
 // verdict makes one error of what replay could not bring back.
 func (r *replayer) verdict() error {
 	d := r.d
@@ -313,4 +303,62 @@ func (r *replayer) drops1(s *state, e *journal.Entry, why string) {
 		r.order = append(r.order, e.Log.Creation)
 	}
 	x.From, x.To = min(x.From, e.Base), max(x.To, e.Last+1)
+}
+
+// Replay writes so many batches or bytes of a log at once.
+const (
+	pendingMost  = 64
+	pendingBytes = 1 << 20
+)
+
+// pending is what replay has staged in a log and not written yet.
+type pending struct {
+	l       *Log
+	appends [pendingMost]engine.Append
+	n       int
+	bytes   int
+	end     int64 // of the log, once it is written
+}
+
+// append brings the batch of an entry back. Its data must stay as it is until
+// it is written.
+func (r *replayer) append(l *Log, e *journal.Entry) error {
+	p := r.staged[l.s.id.Creation]
+	if p == nil {
+		p = &pending{l: l}
+		r.staged[l.s.id.Creation] = p
+	}
+	a := &p.appends[p.n]
+	*a = engine.Append{Batches: e.Data, Origin: engine.Replica, Epoch: engine.Epoch(e.Epoch)}
+	if err := l.Log.Stage(a); err != nil {
+		return fmt.Errorf("dir: replay of offset %d into %s: %w", e.Base, l.s.name, err)
+	}
+	r.out.Appended++
+	p.n, p.bytes, p.end = p.n+1, p.bytes+len(e.Data), e.Last+1
+	if p.n < pendingMost && p.bytes < pendingBytes {
+		return nil
+	}
+	return p.write()
+}
+
+// written writes what is staged in a log.
+func (r *replayer) written(l *Log) error {
+	if p := r.staged[l.s.id.Creation]; p != nil {
+		return p.write()
+	}
+	return nil
+}
+
+func (p *pending) write() error {
+	if p.n == 0 {
+		return nil
+	}
+	first := p.l.End()
+	_, err := p.l.Log.Write()
+	clear(p.appends[:p.n])
+	p.n, p.bytes = 0, 0
+	if err != nil {
+		return fmt.Errorf("dir: replay from offset %d on into %s: %w", first, p.l.s.name, err)
+	}
+	return nil
 }

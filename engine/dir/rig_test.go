@@ -4,6 +4,7 @@ package dir
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -36,7 +37,11 @@ type rig struct {
 	dropped []Drop
 	started Started
 	fenced  error
-	change  func(*Options)
+	// recovered is the sum over the logs of the last open.
+	recovered engine.Recovery
+	change    func(*Options)
+	// segment is segment.bytes; 0: testConfig's.
+	segment int32
 }
 
 func newRig(t tester, fsys vfs.FS) *rig { return &rig{t: t, fs: fsys, logs: map[string]*Log{}} }
@@ -57,6 +62,12 @@ func memDir(t testing.TB) *vfs.Mem {
 func (r *rig) options() Options {
 	o := Options{
 		FS: r.fs, Path: "/d", BrokerID: 1, ClusterID: "test", JournalBytes: testJournal, StoreID: [16]byte{5},
+		Log: &engine.Events{Recovered: func(_ string, one engine.Recovery) {
+			r.mu.Lock()
+			r.recovered.BytesRead += one.BytesRead
+			r.recovered.BytesAbove += one.BytesAbove
+			r.mu.Unlock()
+		}},
 		Events: &Events{
 			Dropped: func(_ string, d Drop) { r.mu.Lock(); r.dropped = append(r.dropped, d); r.mu.Unlock() },
 			Started: func(_ string, s Started) { r.mu.Lock(); r.started = s; r.mu.Unlock() },
@@ -71,7 +82,7 @@ func (r *rig) options() Options {
 
 // tryOpen opens the directory, loads every log and starts.
 func (r *rig) tryOpen() (err error) {
-	r.logs, r.dropped = map[string]*Log{}, nil
+	r.logs, r.dropped, r.recovered, r.started = map[string]*Log{}, nil, engine.Recovery{}, Started{}
 	d, err := Open(r.options())
 	if err != nil {
 		return err
@@ -83,7 +94,7 @@ func (r *rig) tryOpen() (err error) {
 	}()
 	var logs []*Log
 	for _, f := range d.Found() {
-		l, err := d.Load(f, testConfig())
+		l, err := d.Load(f, r.config())
 		if err != nil {
 			return err
 		}
@@ -114,12 +125,18 @@ func (r *rig) close(clean bool) {
 
 func (r *rig) create(id byte, topic string, partition int32) *Log {
 	r.t.Helper()
-	l, err := r.d.Create([16]byte{id}, topic, partition, testConfig())
+	l, err := r.d.Create([16]byte{id}, topic, partition, r.config())
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.logs[l.Name()] = l
 	return l
+}
+
+func (r *rig) config() *engine.Config {
+	c := testConfig()
+	c.SegmentBytes = cmp.Or(r.segment, c.SegmentBytes)
+	return c
 }
 
 func testConfig() *engine.Config {

@@ -185,7 +185,7 @@ func TestHostFileSystem(t *testing.T) {
 	r.wait(l)
 	r.close(false)
 	r.open()
-	if l := r.logs["t-0"]; l.End() != 250 || r.started.Kept != 50 {
+	if l := r.logs["t-0"]; l.End() != 250 || r.started.Appended != 50 {
 		t.Fatalf("end %d, %+v", l.End(), r.started)
 	}
 	if _, err := Open(r.options()); !errors.Is(err, ErrLocked) {

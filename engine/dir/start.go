@@ -4,9 +4,11 @@ package dir
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 
 	"github.com/samsa-broker/samsa/engine/journal"
+	"github.com/samsa-broker/samsa/engine/vfs"
 )
 
 // Start replays the journal into the loaded logs, syncs them and opens a new
@@ -29,11 +31,11 @@ func (d *Dir) Start(logs []*Log) error {
 	out := Started{}
 	if !d.clean && d.last != nil && d.last.FileBytes > 0 {
 		if err := replayJournal(d, &out); err != nil {
-			return err
+			return refuse(d, "replay of the journal", err)
 		}
 	}
 	if err := beginLife(d, &out); err != nil {
-		return err
+		return refuse(d, "first checkpoint", err)
 	}
 	d.started.Store(true)
 	d.wg.Go(d.upkeep.run)
@@ -42,6 +44,18 @@ func (d *Dir) Start(logs []*Log) error {
 		d.events().Started(d.o.Path, out)
 	}
 	return nil
+}
+
+// refuse says why a directory does not start. Nothing is lost by it: the journal
+// stays as it was until a checkpoint covers it.
+func refuse(d *Dir, step string, err error) error {
+	switch {
+	case errors.Is(err, ErrDamaged) || errors.Is(err, ErrFenced): // they name the directory
+		return err
+	case vfs.IsNoSpace(err):
+		return fmt.Errorf("dir: start of %s: %s: make room and start again, nothing is lost: %w", d.o.Path, step, err)
+	}
+	return fmt.Errorf("dir: start of %s: %s: %w", d.o.Path, step, err)
 }
 
 // beginLife writes the checkpoint that ends the old journal, removes the mark

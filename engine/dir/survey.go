@@ -3,6 +3,7 @@
 package dir
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +16,11 @@ import (
 )
 
 // surveyor reads what the last user of a directory left, and fills the table.
-type surveyor struct{ d *Dir }
+type surveyor struct {
+	d       *Dir
+	entries int   // of the journal, so far
+	store   int64 // the newest version of the metadata store that checkpoint or journal name
+}
 
 // read is Open under the lock.
 func (v *surveyor) read() (err error) {
@@ -35,6 +40,9 @@ func (v *surveyor) read() (err error) {
 		return err
 	}
 	if err := v.names(); err != nil {
+		return err
+	}
+	if err := v.storeAge(); err != nil {
 		return err
 	}
 	return v.list()
@@ -83,7 +91,7 @@ func (v *surveyor) names() error {
 	if d.last == nil {
 		return v.nothing()
 	}
-	d.logs.nextCreation = max(1, d.last.NextCreation)
+	d.logs.nextCreation, v.store = max(1, d.last.NextCreation), d.last.StoreVersion
 	for i := range d.last.Logs {
 		l := &d.last.Logs[i]
 		topic, partition, ok := parseLogName(l.Name)
@@ -98,13 +106,12 @@ func (v *surveyor) names() error {
 	if d.last.FileBytes == 0 || d.clean && !d.foreign {
 		return nil
 	}
-	got, err := journal.Scan(d.o.FS, d.o.Path, d.last, func(_ uint64, e *journal.Entry) error {
-		if !d.clean { // else nothing is replayed
-			d.surveyed.keep(e)
-		}
-		return v.entry(e)
-	})
-	d.surveyed.Scanned = got
+	var kept *journal.Kept // after a clean stop nothing is replayed
+	if !d.clean {
+		kept = journal.Keep(cmp.Or(d.o.keep, keepMost))
+	}
+	got, err := journal.ScanInto(kept, d.o.FS, d.o.Path, d.last, func(_ uint64, e *journal.Entry) error { return v.entry(e) })
+	d.surveyed = surveyed{Scanned: got, kept: kept}
 	if err != nil {
 		return err
 	}
@@ -114,32 +121,25 @@ func (v *surveyor) names() error {
 	return v.gaps(got.Gaps)
 }
 
-// keepMost is how many heads of entries are kept from survey to replay, about a
-// hundred bytes each. A journal of more is read twice.
-const keepMost = 1 << 20
+// storeAge refuses a metadata store that is older than the one which knew the
+// logs here: what it does not know would count as deleted.
+func (v *surveyor) storeAge() error {
+	d := v.d
+	if d.o.StoreVersion == nil || v.store <= d.o.StoreVersion() {
+		return nil
+	}
+	return fmt.Errorf("%w: %s was used with version %d of it, this is version %d; put the newest one back",
+		ErrOldStore, d.o.Path, v.store, d.o.StoreVersion())
+}
 
-// surveyed is what one reading of the journal found: the heads of its entries,
-// so that replay reads again only what it has to append.
+// keepMost is how many bytes of a journal are kept in memory from survey to
+// replay. One that holds more is read twice.
+const keepMost = 256 << 20
+
+// surveyed is what one reading of the journal found.
 type surveyed struct {
 	journal.Scanned
-	heads []head
-	over  bool // there are more than are kept
-}
-
-// head is an entry without its data.
-type head struct {
-	journal.Entry
-	size int
-}
-
-func (s *surveyed) keep(e *journal.Entry) {
-	if s.over || len(s.heads) == keepMost {
-		s.heads, s.over = nil, true
-		return
-	}
-	h := head{*e, len(e.Data)}
-	h.Data = nil
-	s.heads = append(s.heads, h)
+	kept *journal.Kept // nil: nothing is to be replayed
 }
 
 // nothing is names without a checkpoint. A journal with groups in it
@@ -173,6 +173,10 @@ func (v *surveyor) nothing() error {
 // entry takes one entry's word on its log.
 func (v *surveyor) entry(e *journal.Entry) error {
 	d := v.d
+	v.entries++
+	if e.Kind == journal.KindCreated {
+		v.store = max(v.store, e.Last)
+	}
 	s := d.logs.states[e.Log.Creation]
 	if e.Kind == journal.KindCreated && s == nil {
 		topic, partition, ok := parseLogName(string(e.Data))
@@ -191,6 +195,7 @@ func (v *surveyor) entry(e *journal.Entry) error {
 	switch e.Kind {
 	case journal.KindBatch, journal.KindSynced:
 		s.acked = max(s.acked, e.Last+1)
+		s.trail.follow(v.entries, s.synced, e)
 	case journal.KindRemoved:
 		s.removed = true
 		if d.logs.byName[s.name] == s {
@@ -201,7 +206,7 @@ func (v *surveyor) entry(e *journal.Entry) error {
 	case journal.KindExpire:
 		s.expirable = max(s.expirable, e.Base)
 	case journal.KindReset:
-		s.start, s.acked = e.Base, e.Base
+		s.start, s.acked, s.trail.broken = e.Base, e.Base, true
 	}
 	return nil
 }

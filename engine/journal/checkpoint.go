@@ -11,8 +11,9 @@ import (
 
 const (
 	checkpointMagic      = 0x53435031 // "SCP1"
-	checkpointVersion    = 1
-	checkpointHeaderSize = 128
+	checkpointVersion    = 2
+	checkpointHeaderSize = 136
+	checkpointHeaderV1   = 128 // version 1 says nothing of the store's version
 	checkpointHashOffset = 120
 	logRecordSize        = 56
 )
@@ -35,6 +36,7 @@ type Checkpoint struct {
 	FileBytes     int64  // size of each journal file
 	Zeroed        int64  // bytes of the four files that were written at least once
 	Store         [16]byte
+	StoreVersion  int64 // of the metadata store, which only grows; 0: not known
 	Mark          Mark
 	NextCreation  uint64 // the next log made here gets this number
 	Logs          []LogState
@@ -54,7 +56,8 @@ type LogState struct {
 //	0 magic u32 | 4 version u16 | 6 zero u16 | 8 sequence u64 | 16 size u64 | 24 journal id [16] | 40 position u64
 //	48 group sequence u64 | 56 file bytes u64 | 64 zeroed u64 | 72 store id [16] | 88 mark inode u64
 //	96 mark mtime i64 | 104 next creation u64 | 112 logs u32 | 116 most the group there may be u32 | 120 xxhash64 of all other bytes
-//	128 one record per log:
+//	128 store version u64
+//	136 one record per log:
 //	0 size u32 | 4 partition i32 | 8 topic id [16] | 24 creation u64 | 32 synced end i64 | 40 log start i64
 //	48 name length u16 | 50 zero u16 | 52 bytes of producer state u32 | 56 name | producer state
 func (c *Checkpoint) Append(dst []byte) []byte {
@@ -80,6 +83,7 @@ func (c *Checkpoint) Append(dst []byte) []byte {
 	be.PutUint64(b[104:], c.NextCreation)
 	be.PutUint32(b[112:], uint32(len(c.Logs)))
 	be.PutUint32(b[116:], uint32(c.GroupMax))
+	be.PutUint64(b[128:], uint64(c.StoreVersion))
 	be.PutUint64(b[checkpointHashOffset:], checkpointHash(b))
 	return dst
 }
@@ -106,29 +110,35 @@ func checkpointHash(b []byte) uint64 {
 	var d xxhash.Digest
 	d.Reset()
 	_, _ = d.Write(b[:checkpointHashOffset]) // a Digest never fails
-	_, _ = d.Write(b[checkpointHeaderSize:])
+	_, _ = d.Write(b[checkpointHashOffset+8:])
 	return d.Sum64()
 }
 
-// checkpointSize reads how long the checkpoint that starts b claims to be.
-func checkpointSize(b []byte) (int64, error) {
-	if len(b) < checkpointHeaderSize || binary.BigEndian.Uint32(b) != checkpointMagic {
-		return 0, fmt.Errorf("%w: no checkpoint", ErrFormat)
+// checkpointSize reads how long the checkpoint that starts b claims to be, and
+// how long its header is.
+func checkpointSize(b []byte) (size, header int64, err error) {
+	if len(b) < checkpointHeaderV1 || binary.BigEndian.Uint32(b) != checkpointMagic {
+		return 0, 0, fmt.Errorf("%w: no checkpoint", ErrFormat)
 	}
-	if v := binary.BigEndian.Uint16(b[4:]); v != checkpointVersion {
-		return 0, fmt.Errorf("%w: checkpoint of version %d", ErrFormat, v)
+	header = checkpointHeaderSize
+	switch v := binary.BigEndian.Uint16(b[4:]); v {
+	case 1:
+		header = checkpointHeaderV1
+	case checkpointVersion:
+	default:
+		return 0, 0, fmt.Errorf("%w: checkpoint of version %d", ErrFormat, v)
 	}
-	size := binary.BigEndian.Uint64(b[16:])
-	if size < checkpointHeaderSize || size > 1<<40 {
-		return 0, fmt.Errorf("%w: checkpoint of %d bytes", ErrFormat, size)
+	claimed := binary.BigEndian.Uint64(b[16:])
+	if claimed < uint64(header) || claimed > 1<<40 {
+		return 0, 0, fmt.Errorf("%w: checkpoint of %d bytes", ErrFormat, claimed)
 	}
-	return int64(size), nil
+	return int64(claimed), header, nil
 }
 
 // DecodeCheckpoint reads the checkpoint that starts b. Nothing of it is
 // believed before its hash is right.
 func DecodeCheckpoint(b []byte) (*Checkpoint, error) {
-	size, err := checkpointSize(b)
+	size, header, err := checkpointSize(b)
 	if err != nil {
 		return nil, err
 	}
@@ -152,10 +162,13 @@ func DecodeCheckpoint(b []byte) (*Checkpoint, error) {
 	}
 	copy(c.Journal[:], b[24:40])
 	copy(c.Store[:], b[72:88])
+	if header == checkpointHeaderSize {
+		c.StoreVersion = int64(be.Uint64(b[128:]))
+	}
 	if c.Position < 0 || c.FileBytes < 0 || c.FileBytes%Block != 0 {
 		return nil, fmt.Errorf("%w: checkpoint at %d of files of %d bytes", ErrFormat, c.Position, c.FileBytes)
 	}
-	logs, rest := be.Uint32(b[112:]), b[checkpointHeaderSize:]
+	logs, rest := be.Uint32(b[112:]), b[header:]
 	for range logs {
 		var l LogState
 		if l, rest, err = decodeLog(rest); err != nil {

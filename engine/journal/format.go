@@ -77,7 +77,6 @@ type Entry struct {
 	End   int64  // log end offset the batch was appended at
 	CRC   uint32 // the batch's own CRC-32C
 	Data  []byte
-	Place int64 // where Scan read Data, in the journal's stream
 }
 
 // Size returns the bytes the entry takes in a group.

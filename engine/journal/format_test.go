@@ -4,19 +4,22 @@ package journal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"os"
 	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/samsa-broker/samsa/cmd/hostiletest"
 )
 
 // example is what FORMAT.md shows.
 func example() (group []byte, checkpoint []byte) {
 	log := LogID{Topic: [16]byte{0xa1, 15: 0xa2}, Creation: 3, Partition: 7}
 	entries := []Entry{
-		{Kind: KindCreated, Log: log, Data: []byte("orders-7")},
+		{Kind: KindCreated, Log: log, Last: 40, Data: []byte("orders-7")},
 		{Kind: KindBatch, Log: log, Epoch: 2, Base: 0, Last: 1, End: 0, CRC: 0xcafe, Data: []byte("(batch)")},
 		{Kind: KindSynced, Log: log, Epoch: 2, Base: 2, Last: 9999, End: 2},
 	}
@@ -30,7 +33,7 @@ func example() (group []byte, checkpoint []byte) {
 	h.seal(group)
 	c := Checkpoint{
 		Sequence: 9, Journal: h.Journal, Position: 4096, GroupSequence: 2, GroupMax: FirstGroup, FileBytes: 128 << 20, Zeroed: 32 << 20,
-		Store: [16]byte{0x57}, Mark: Mark{Inode: 77, MtimeN: 1_700_000_000_000_000_000}, NextCreation: 4,
+		Store: [16]byte{0x57}, StoreVersion: 41, Mark: Mark{Inode: 77, MtimeN: 1_700_000_000_000_000_000}, NextCreation: 4,
 		Logs: []LogState{{ID: log, Name: "orders-7", Synced: 2, Start: 0, Producers: []byte("(state)")}},
 	}
 	return group, c.Append(nil)
@@ -109,8 +112,26 @@ func TestCheckpointRoundTrip(t *testing.T) {
 	}
 }
 
+// A checkpoint of version 1 is read: it says nothing of the store's version.
+func TestCheckpointVersion1(t *testing.T) {
+	_, b := example()
+	old := append(bytes.Clone(b[:checkpointHeaderV1]), b[checkpointHeaderSize:]...)
+	binary.BigEndian.PutUint32(old[4:], 1<<16)
+	binary.BigEndian.PutUint64(old[16:], uint64(len(old)))
+	binary.BigEndian.PutUint64(old[checkpointHashOffset:], checkpointHash(old))
+	want, err := DecodeCheckpoint(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.StoreVersion = 0
+	if got, err := DecodeCheckpoint(old); err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("%+v, %v; want %+v", got, err, want)
+	}
+}
+
 // Whatever the bytes are: no panic, and what decodes encodes to itself.
-func FuzzDecodeGroup(f *testing.F) {
+func FuzzDecodeGroup(tf *testing.F) {
+	f := hostiletest.New(tf)
 	group, _ := example()
 	f.Add(group)
 	f.Add(group[:70])
@@ -137,7 +158,8 @@ func FuzzDecodeGroup(f *testing.F) {
 }
 
 // The entry decoder sees bytes that no hash vouches for as well.
-func FuzzDecodeEntry(f *testing.F) {
+func FuzzDecodeEntry(tf *testing.F) {
+	f := hostiletest.New(tf)
 	group, _ := example()
 	f.Add(group[GroupHeaderSize:])
 	f.Add(make([]byte, EntryHeaderSize))
@@ -156,7 +178,8 @@ func FuzzDecodeEntry(f *testing.F) {
 }
 
 // A checkpoint's hash is mended, so that what it guards is reached.
-func FuzzDecodeCheckpoint(f *testing.F) {
+func FuzzDecodeCheckpoint(tf *testing.F) {
+	f := hostiletest.New(tf)
 	_, b := example()
 	f.Add(b)
 	f.Add(b[:checkpointHeaderSize])

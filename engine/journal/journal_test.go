@@ -4,9 +4,11 @@ package journal
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -239,6 +241,28 @@ func TestWriteErrors(t *testing.T) {
 			}
 			_ = r.j.Close() // reports the disk error again
 		})
+	}
+}
+
+// Close does not wait for room on a full disk. A write that succeeds after it
+// begins nothing: no sync of what was placed behind it, no further write.
+func TestNothingBeginsAfterClose(t *testing.T) {
+	release := make(chan func(error), 1)
+	r := newRig(t, vfs.NewMem(), func(o *Options) { o.Writer = heldWriter{release} })
+	var synced atomic.Bool
+	tail := &Tail{Sync: func() error { synced.Store(true); return nil }}
+	place(t, r, tail, testBatch(0, 1, 10), 0)
+	done := <-release
+	place(t, r, tail, testBatch(1, 1, testFile/2+1), 1)
+	done(errNoSpace)
+	done = <-release // it is tried again
+	if err := r.j.Close(); !errors.Is(err, ErrLater) {
+		t.Fatalf("close says %v", err)
+	}
+	done(nil)
+	r.j.wg.Wait()
+	if synced.Load() || len(release) != 0 || tail.Durable() != 1 {
+		t.Fatalf("synced %v, %d writes, durable end %d", synced.Load(), len(release), tail.Durable())
 	}
 }
 

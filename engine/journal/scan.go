@@ -3,6 +3,7 @@
 package journal
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ type Gap struct {
 // Scanned is what Scan saw.
 type Scanned struct {
 	Groups, Entries int
-	Bytes           int64 // of the valid groups
+	Bytes           int64 // of the valid groups, and of the torn one
 	BytesRead       int64 // to read them, and where the next one should have been
 	BytesSearched   int64 // behind the last valid one, for a later one
 	Window          int64 // how far that search may go: the promise of the last valid one
@@ -41,6 +42,8 @@ type scanner struct {
 	most      int64  // what the group looked for may be
 	from      int64  // where a search began
 	begun     Header // a later group that a search found, not whole
+	kept      *Kept  // nil: nothing is
+	torn      int64  // bytes read of a group that is not whole
 	out       Scanned
 }
 
@@ -49,11 +52,17 @@ type scanner struct {
 // damage it goes on with the next valid group and notes the gap. An error of
 // each ends the scan and is returned.
 func Scan(fsys vfs.FS, dir string, c *Checkpoint, each func(sequence uint64, e *Entry) error) (Scanned, error) {
+	return ScanInto(nil, fsys, dir, c, each)
+}
+
+// ScanInto is Scan that keeps what it read.
+func ScanInto(kept *Kept, fsys vfs.FS, dir string, c *Checkpoint, each func(sequence uint64, e *Entry) error) (Scanned, error) {
 	s, err := openScanner(fsys, dir, c)
 	if err != nil {
 		return Scanned{}, err
 	}
 	defer s.close()
+	s.kept = kept
 	err = s.run(c.Position, c.GroupSequence, each)
 	return s.out, err
 }
@@ -76,32 +85,6 @@ func openScanner(fsys vfs.FS, dir string, c *Checkpoint) (*scanner, error) {
 	}
 	return s, nil
 }
-
-// Reader reads single entries again that Scan has seen.
-type Reader struct{ s *scanner }
-
-// OpenReader opens the journal that checkpoint c names.
-func OpenReader(fsys vfs.FS, dir string, c *Checkpoint) (*Reader, error) {
-	s, err := openScanner(fsys, dir, c)
-	if err != nil {
-		return nil, err
-	}
-	return &Reader{s}, nil
-}
-
-// ReadAt fills p from place on, an Entry's Place. The bytes were part of a group
-// whose hash was right; a batch has its own checksum to show that they still are.
-func (r *Reader) ReadAt(p []byte, place int64) error {
-	f := r.s.files[place/r.s.fileBytes%Files]
-	if f == nil {
-		return fmt.Errorf("%w: no file at %d", ErrFormat, place)
-	}
-	_, err := f.ReadAt(p, place%r.s.fileBytes)
-	return err
-}
-
-// Close ends reading.
-func (r *Reader) Close() { r.s.close() }
 
 func (s *scanner) close() {
 	for _, f := range s.files {
@@ -131,6 +114,9 @@ func (s *scanner) run(pos int64, seq uint64, each func(uint64, *Entry) error) er
 			found, err := s.search(pos, seq)
 			if err != nil || found.Sequence == 0 {
 				s.out.Position = pos
+				if s.out.Torn {
+					s.out.Bytes += s.torn
+				}
 				return err
 			}
 			s.out.Gaps = append(s.out.Gaps, Gap{Position: pos, First: seq, Next: found.Sequence})
@@ -140,12 +126,12 @@ func (s *scanner) run(pos int64, seq uint64, each func(uint64, *Entry) error) er
 		}
 		s.out.Groups++
 		s.out.Bytes += h.Padded
+		s.kept.add(entries)
 		for range h.Entries {
 			var e Entry
 			if e, entries, err = DecodeEntry(entries); err != nil {
 				return fmt.Errorf("group %d: %w", seq, err) // its hash was right: not damage, another format
 			}
-			e.Place = pos + int64(h.Size) - int64(len(entries)) - int64(len(e.Data))
 			s.out.Entries++
 			if err := each(seq, &e); err != nil {
 				return err
@@ -176,9 +162,10 @@ func (s *scanner) groupAt(pos int64, seq uint64) (h Header, entries []byte, err 
 	}
 	s.out.BytesRead += int64(len(b)) - GroupHeaderSize
 	if h, entries, bad = DecodeGroup(b); bad != nil {
+		s.torn = int64(len(b))
 		return h, nil, nil
 	}
-	s.out.Torn = false
+	s.out.Torn, s.torn = false, 0
 	return h, entries, nil
 }
 
@@ -190,10 +177,10 @@ func (s *scanner) groupAt(pos int64, seq uint64) (h Header, entries []byte, err 
 // If none is whole, the head of one is proof enough: one group is in flight, so
 // it was begun when all before it were on disk. At pos it is none.
 func (s *scanner) search(pos int64, seq uint64) (Header, error) {
-	torn, most := s.out.Torn, s.most
+	torn, size, most := s.out.Torn, s.torn, s.most
 	s.out.Window = min(most, s.fileBytes)
 	s.from, s.begun, s.most = pos, Header{}, s.fileBytes // the promise on a later one may be lost
-	defer func() { s.out.Torn, s.most = torn, most }()
+	defer func() { s.out.Torn, s.torn, s.most = torn, size, most }()
 	end := roundUp(pos+1, s.fileBytes)
 	if h, err := s.searchIn(pos, min(end, pos+most+Block), seq); err != nil || h.Sequence != 0 {
 		return h, err
@@ -213,19 +200,25 @@ func (s *scanner) search(pos int64, seq uint64) (Header, error) {
 	return s.begun, nil
 }
 
-// searchIn looks at every block from at to end, in one file.
+// searchIn looks at every block from at to end, in one file: at its first bytes,
+// which tell whether a group may start there.
 func (s *scanner) searchIn(at, end int64, seq uint64) (Header, error) {
-	const chunk = 256 << 10
-	for ; at < end; at += chunk {
-		b, err := s.read(&s.chunk, at, int(min(chunk, end-at)))
+	const magic = 4
+	for ; at < end; at += Block {
+		b, err := s.read(&s.chunk, at, magic)
 		if err != nil {
 			return Header{}, err
 		}
 		s.out.BytesSearched += int64(len(b))
-		for off := 0; off < len(b); off += Block {
-			if h, err := s.later(b[off:], at+int64(off), seq); err != nil || h.Sequence != 0 {
-				return h, err
-			}
+		if len(b) < magic || binary.BigEndian.Uint32(b) != groupMagic {
+			continue
+		}
+		if b, err = s.read(&s.chunk, at, GroupHeaderSize); err != nil {
+			return Header{}, err
+		}
+		s.out.BytesSearched += int64(len(b))
+		if h, err := s.later(b, at, seq); err != nil || h.Sequence != 0 {
+			return h, err
 		}
 	}
 	return Header{}, nil

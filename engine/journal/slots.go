@@ -63,14 +63,14 @@ func readSlot(fsys vfs.FS, name string) (b []byte, err error) {
 			err = cerr
 		}
 	}()
-	head := make([]byte, checkpointHeaderSize)
+	head := make([]byte, checkpointHeaderV1)
 	if n, err := f.ReadAt(head, 0); err != nil {
 		if errors.Is(err, io.EOF) {
 			return head[:n], nil
 		}
 		return nil, err
 	}
-	claimed, err := checkpointSize(head)
+	claimed, _, err := checkpointSize(head)
 	if err != nil {
 		return head, nil // DecodeCheckpoint will say so
 	}

@@ -66,9 +66,9 @@ func (j *Journal) finish(g *group) {
 // to wait for a checkpoint or for the zeroer; then it comes here again.
 func (j *Journal) submit(g *group) {
 	j.mu.Lock()
-	if j.err != nil {
+	if j.err != nil || j.closed {
 		j.mu.Unlock()
-		return // broken: the journal stays busy, nothing is written any more
+		return // broken or closed: the journal stays busy, nothing is written any more
 	}
 	pos, entersFile := j.files.next(j.position, g.padded)
 	full := pos+g.padded > j.released+Files*j.o.FileBytes
@@ -124,6 +124,7 @@ func (j *Journal) landed(g *group) {
 	j.next = g.next
 	j.stuck = false
 	_, _, zero := j.toZero()
+	closed := j.closed
 	j.mu.Unlock()
 	for t := g.tails.Load(); t != nil; {
 		next := t.marks[g.index].next
@@ -135,6 +136,9 @@ func (j *Journal) landed(g *group) {
 	}
 	if zero { // not each time: to wake a goroutine costs more than the rest of this
 		j.nudge()
+	}
+	if closed { // with the disk full: nobody waits for what else was placed, and no goroutine may begin
+		return
 	}
 	if !j.sealOpen() {
 		j.busy.Store(false)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/samsa-broker/samsa/cmd/hostiletest"
 	"github.com/samsa-broker/samsa/engine/batch"
 )
 
@@ -243,7 +244,8 @@ func TestExpire(t *testing.T) {
 }
 
 // FuzzDecodeSnapshot: no bytes panic, and what is read is written back the same.
-func FuzzDecodeSnapshot(f *testing.F) {
+func FuzzDecodeSnapshot(tf *testing.F) {
+	f := hostiletest.New(tf)
 	s := NewState()
 	if _, err := s.Stage(sent{id: 1, n: 2}.batch(f), Trust); err != nil {
 		f.Fatal(err)

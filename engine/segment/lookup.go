@@ -170,6 +170,15 @@ func (s *Segment) SeekTime(ts int64) (sc *Scanner, done func(), err error) {
 // to fn; whole reads all of the one that fn is given, if it is as small as a
 // control batch. It returns the bytes read. For any goroutine.
 func (s *Segment) Walk(from int64, fn func(h *Head, whole func() ([]byte, error)) error) (read int64, err error) {
+	return walk(s, from, false, fn)
+}
+
+// Hop is Walk that reads no more than the headers, one at a time.
+func Hop(s *Segment, from int64, fn func(h *Head, whole func() ([]byte, error)) error) (read int64, err error) {
+	return walk(s, from, true, fn)
+}
+
+func walk(s *Segment, from int64, hops bool, fn func(h *Head, whole func() ([]byte, error)) error) (read int64, err error) {
 	size := s.size.Load()
 	place, ok, err := locate(s, from, size)
 	if err != nil || !ok {
@@ -181,6 +190,7 @@ func (s *Segment) Walk(from int64, fn func(h *Head, whole func() ([]byte, error)
 	}
 	defer h.Unpin()
 	sc := NewScanner(h.file, place.Pos, size)
+	sc.hops = hops
 	for {
 		head, err := sc.Next()
 		if errors.Is(err, io.EOF) && sc.pos == size {

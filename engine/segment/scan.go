@@ -31,6 +31,7 @@ type Head struct {
 type Scanner struct {
 	BytesRead int64 // from the file, in all
 
+	hops     bool // only heads are wanted: nothing is read ahead
 	file     vfs.File
 	pos, end int64
 	buf      []byte // buf[:have] are the bytes of the file at from
@@ -55,7 +56,7 @@ func NewScanner(file vfs.File, pos, end int64) *Scanner {
 }
 
 func (s *Scanner) reset(file vfs.File, pos, end int64) {
-	s.file, s.pos, s.end, s.from, s.have, s.lastSize, s.BytesRead = file, pos, end, 0, 0, 0, 0
+	s.file, s.pos, s.end, s.from, s.have, s.lastSize, s.BytesRead, s.hops = file, pos, end, 0, 0, 0, 0, false
 }
 
 var scanners = sync.Pool{New: func() any { return &Scanner{buf: make([]byte, lookupBuffer)} }}
@@ -122,6 +123,9 @@ func (s *Scanner) Next() (Head, error) {
 		want = sparseRead
 	}
 	n := int(min(left, batch.HeaderSize))
+	if s.hops {
+		want = n
+	}
 	b, err := s.bytes(s.pos, n, want)
 	if err != nil {
 		return Head{}, err

@@ -207,6 +207,12 @@ func (s *Segment) LargestTimestamp() (int64, error) {
 	if ts := s.index.maxTS.Load(); ts >= 0 {
 		return ts, nil
 	}
+	return LastModified(s)
+}
+
+// LastModified is when a segment's file was last written, in ms. For any
+// goroutine.
+func LastModified(s *Segment) (int64, error) {
 	info, err := s.at.env.FS.Stat(s.at.path(LogSuffix))
 	if err != nil {
 		return 0, err

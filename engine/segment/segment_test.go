@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/samsa-broker/samsa/cmd/hostiletest"
 	"github.com/samsa-broker/samsa/engine/batch"
 	"github.com/samsa-broker/samsa/engine/vfs"
 )
@@ -314,6 +315,37 @@ func TestTxnIndexBytes(t *testing.T) {
 	}
 }
 
+// What the power tore behind the last sync takes nothing from the entries before.
+func TestTornTxnIndex(t *testing.T) {
+	env := testEnv(t, 4096)
+	s, err := Create(env, 10, testNow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := AbortedTxn{ProducerID: 7, First: 11, Last: 14, LastStable: 11}
+	for _, a := range []AbortedTxn{kept, {ProducerID: 8, First: 12, Last: 16, LastStable: 17}} {
+		if err := s.Abort(a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := writeZeros(s.txns.file, txnEntry, txnEntry); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = Existing(env, 10, 0, true)
+	if err := s.CutAborted(15); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Aborted(); err != nil || len(got) != 1 || got[0] != kept {
+		t.Fatalf("%v, %v", got, err)
+	}
+}
+
+func writeZeros(f vfs.File, at, n int64) error {
+	_, err := f.WriteAt(make([]byte, n), at)
+	return err
+}
+
 // TestNames takes Kafka's names apart and puts them together.
 func TestNames(t *testing.T) {
 	if got := Name(1234, LogSuffix); got != "00000000000000001234.log" {
@@ -332,7 +364,8 @@ func TestNames(t *testing.T) {
 }
 
 // FuzzScan: no bytes make the scanner panic, hang or hand out more than there is.
-func FuzzScan(f *testing.F) {
+func FuzzScan(tf *testing.F) {
+	f := hostiletest.New(tf)
 	f.Add(append(batchAt(f, 3, 2, 100, 5), legacy(9, 1, 7, []byte("x"))...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		env := testEnv(t, 64)
@@ -370,7 +403,8 @@ func FuzzScan(f *testing.F) {
 
 // FuzzIndexes: whatever stands in the index files, every offset is found where
 // it is, or the file is made anew.
-func FuzzIndexes(f *testing.F) {
+func FuzzIndexes(tf *testing.F) {
+	f := hostiletest.New(tf)
 	f.Add([]byte{0, 0, 0, 7, 0, 0, 1, 44}, []byte{0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 5}, []byte(nil))
 	f.Fuzz(func(t *testing.T, index, timeIndex, txns []byte) {
 		env := testEnv(t, 250)

@@ -279,6 +279,74 @@ func (t *table) floorInFile(key int64, n int, dst []byte, cache *atomic.Pointer[
 	return true, nil
 }
 
+// lastWhere finds, from the end of the file on, the last entry that good
+// accepts, given the one before it, and how many entries there are up to it.
+// Zero entries are none. read is what was read of the file.
+func (t *table) lastWhere(good func(e, before []byte) bool) (n int, e []byte, read int64, err error) {
+	f, err := t.at.open(t.suffix, os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil, 0, nil
+	}
+	if err != nil {
+		return 0, nil, 0, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return 0, nil, 0, err
+	}
+	block := make([]byte, tailSize(t.entry))
+	entries := func(from, to int) ([]byte, error) {
+		b := block[:(to-from)*t.entry]
+		got, err := f.ReadAt(b, int64(from)*int64(t.entry))
+		read += int64(got)
+		if err != nil && (got < len(b) || !errors.Is(err, io.EOF)) {
+			return nil, err
+		}
+		return b, nil
+	}
+	n = int(size / int64(t.entry))
+	if n, err = firstZero(n, entries); err != nil {
+		return 0, nil, read, err
+	}
+	for per := 32; n > 0; per = min(2*per, len(block)/t.entry) { // most often it is one of the last
+		from := max(0, n-per)
+		b, err := entries(from, n)
+		if err != nil {
+			return 0, nil, read, err
+		}
+		for ; n > from+1 || n == 1; n-- {
+			e := b[(n-1-from)*t.entry : (n-from)*t.entry]
+			var before []byte
+			if n > 1 {
+				before = b[(n-2-from)*t.entry : (n-1-from)*t.entry]
+			}
+			if !allZero(e) && good(e, before) {
+				return n, append([]byte(nil), e...), read, nil
+			}
+		}
+	}
+	return 0, nil, read, nil
+}
+
+// firstZero is where the zeros at the end of a file of n entries begin. None is
+// below a recovery point.
+func firstZero(n int, entries func(from, to int) ([]byte, error)) (int, error) {
+	lo, hi := -1, n // the entry at lo is not zero, that at hi is, or is none
+	for at := n - 1; hi-lo > 1; at = lo + (hi-lo)/2 {
+		b, err := entries(at, at+1)
+		if err != nil {
+			return 0, err
+		}
+		if allZero(b) {
+			hi = at
+		} else {
+			lo = at
+		}
+	}
+	return hi, nil
+}
+
 // all reads every entry.
 func (t *table) all() ([]byte, error) {
 	b, err := t.at.read(t.suffix)

@@ -33,7 +33,8 @@ func (a AbortedTxn) appendTo(b []byte) []byte {
 }
 
 // DecodeTxnIndex reads the bytes of a .txnindex whose segment begins at base.
-// A last entry that is not whole is left out; ErrCorrupt when an entry cannot be.
+// A last entry that is not whole is left out; ErrCorrupt when an entry cannot be,
+// beside those before it.
 func DecodeTxnIndex(b []byte, base int64) ([]AbortedTxn, error) {
 	txns := make([]AbortedTxn, 0, len(b)/txnEntry)
 	for ; len(b) >= txnEntry; b = b[txnEntry:] {
@@ -42,10 +43,10 @@ func DecodeTxnIndex(b []byte, base int64) ([]AbortedTxn, error) {
 			Last: int64(binary.BigEndian.Uint64(b[18:])), LastStable: int64(binary.BigEndian.Uint64(b[26:])),
 		}
 		if v := binary.BigEndian.Uint16(b); v != 0 || a.Last < base || a.First > a.Last {
-			return nil, corrupt("aborted transaction version %d, %d to %d, in the segment at %d", v, a.First, a.Last, base)
+			return txns, corrupt("aborted transaction version %d, %d to %d, in the segment at %d", v, a.First, a.Last, base)
 		}
 		if n := len(txns); n > 0 && txns[n-1].Last >= a.Last {
-			return nil, corrupt("aborted transaction ends at %d after %d, in the segment at %d", a.Last, txns[n-1].Last, base)
+			return txns, corrupt("aborted transaction ends at %d after %d, in the segment at %d", a.Last, txns[n-1].Last, base)
 		}
 		txns = append(txns, a)
 	}
@@ -68,7 +69,7 @@ func (x *txnIndex) load() (txns []AbortedTxn, err error) {
 			return nil, err
 		}
 		if txns, err = DecodeTxnIndex(b, x.at.base); err != nil {
-			return nil, fmt.Errorf("%s: %w", x.at.path(TxnIndexSuffix), err)
+			return txns, fmt.Errorf("%s: %w", x.at.path(TxnIndexSuffix), err)
 		}
 	}
 	x.list.Store(&txns)
@@ -148,10 +149,9 @@ func (s *Segment) CutAborted(end int64) error {
 		return nil
 	}
 	txns, err := s.Aborted()
-	if errors.Is(err, ErrCorrupt) { // recovery writes them anew from end on; what came before is lost with the file
-		txns, err = nil, nil
-	}
-	if err != nil {
+	// Behind the last sync the power may have left anything; recovery writes
+	// anew what comes from end on.
+	if err != nil && !errors.Is(err, ErrCorrupt) {
 		return err
 	}
 	n := sort.Search(len(txns), func(i int) bool { return txns[i].Last >= end })

@@ -126,7 +126,13 @@ func (e *LockedError) Error() string {
 }
 
 // IsNoSpace tells whether err means that the disk, or the user's share of it,
-// is full: what was not written may be tried again when there is room.
+// is full, or that the process or the system may open no more files: what was
+// not written may be tried again when there is room.
 func IsNoSpace(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, full) {
+			return true
+		}
+	}
+	return false
 }

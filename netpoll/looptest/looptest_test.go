@@ -33,11 +33,16 @@ func kernel(name string) Backend {
 	}
 }
 
-// play runs the suite on a backend, if this build and system have it.
+// play runs the suite on a backend. Where this build or system does not have it,
+// that is told in one line, with the reason.
 func play(t *testing.T, name string) {
 	l, refused, err := netpoll.Open(netpoll.Options{Backend: name})
 	if err != nil {
-		t.Skip(refused)
+		if len(refused) != 1 || refused[0].Backend != name || refused[0].Why == "" {
+			t.Fatalf("refused without a reason: %v, %v", refused, err)
+		}
+		t.Log(refused[0])
+		return
 	}
 	_ = l.Close()
 	Run(t, kernel(name))

@@ -54,6 +54,44 @@ func recvSplit(t *testing.T, b Backend) {
 	}
 }
 
+// recvOnce: a Recv that is armed for one buffer ends with it as if canceled, and
+// armed again and again it brings everything, and the end.
+func recvOnce(t *testing.T, b Backend) {
+	r := newRig(t, b, netpoll.Options{})
+	c, s := r.pair()
+	want := random(200_000, 3)
+	var got []byte
+	buffers := 0
+	over := make(chan error, 1)
+	op := &netpoll.Op{Kind: netpoll.Recv, Sock: s, Once: true}
+	op.Done = func(op *netpoll.Op) {
+		if op.N > 0 {
+			buffers++
+			got = append(got, op.Buf.Data...)
+			r.loop.Recycle(op.Buf)
+		}
+		switch {
+		case op.More:
+		case !errors.Is(op.Err, netpoll.ErrCanceled):
+			over <- op.Err
+		case buffers != 1:
+			over <- fmt.Errorf("one Recv brought %d buffers", buffers)
+		default:
+			buffers = 0
+			r.loop.Submit(op)
+		}
+	}
+	r.do(func() { r.loop.Submit(op) })
+	go func() {
+		_, _ = c.Write(want)
+		_ = c.Close()
+	}()
+	r.wait("EOF", over)
+	if !bytes.Equal(got, want) {
+		t.Fatalf("received %d bytes that differ from the %d sent", len(got), len(want))
+	}
+}
+
 // bigRecvInto: a frame larger than any buffer is finished with RecvInto after
 // the Recv was canceled, and small ones go on with a Recv after that.
 func bigRecvInto(t *testing.T, b Backend) {
@@ -282,6 +320,33 @@ func sendFileShort(t *testing.T, b Backend) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// idleHoldNothing: connections that say nothing hold no receive buffer, however
+// many there are.
+func idleHoldNothing(t *testing.T, b Backend) {
+	r := newRig(t, b, netpoll.Options{RecvBuffers: 8})
+	for range 40 {
+		_, s := r.pair()
+		op := &netpoll.Op{Kind: netpoll.Recv, Sock: s}
+		r.do(func() { r.loop.Submit(op) })
+	}
+	c, s := r.pair()
+	over := make(chan error, 1)
+	op := &netpoll.Op{Kind: netpoll.Recv, Sock: s, Done: func(op *netpoll.Op) {
+		if op.N > 0 {
+			r.loop.Recycle(op.Buf)
+			select {
+			case over <- nil:
+			default: // it came in pieces
+			}
+		}
+	}}
+	r.do(func() { r.loop.Submit(op) })
+	if _, err := c.Write([]byte("somebody speaks")); err != nil {
+		t.Fatal(err)
+	}
+	r.wait("the one that speaks", over)
 }
 
 // thousand connections are all served, at the same time.

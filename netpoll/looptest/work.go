@@ -314,9 +314,6 @@ func backPressure(t *testing.T, b Backend) {
 // allocations: a request and its reply cost the loop no memory, nor does a
 // message posted to it or a timer armed.
 func allocations(t *testing.T, b Backend) {
-	if b.Memory || b.Name == "portable" {
-		t.Skip("this backend may allocate")
-	}
 	r := newRig(t, b, netpoll.Options{})
 	c, s := r.pair()
 	request, reply := random(1000, 40), make([]byte, 1000)

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/samsa-broker/samsa/cmd/hostiletest"
 )
 
 // chaos drives a machine with requests that no sane client would send in that
@@ -171,7 +173,7 @@ func newChaos(t testing.TB, in []byte) *chaos {
 
 func TestChaos(t *testing.T) {
 	said := map[string]int{}
-	for seed := range uint64(60) {
+	for seed := range uint64(100) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		in := make([]byte, 4000)
 		for i := range in {
@@ -194,7 +196,8 @@ func TestChaos(t *testing.T) {
 }
 
 // FuzzMachine looks for an order of events that breaks the machine's books.
-func FuzzMachine(f *testing.F) {
+func FuzzMachine(tf *testing.F) {
+	f := hostiletest.New(tf)
 	for seed := range uint64(4) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
 		in := make([]byte, 300)

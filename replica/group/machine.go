@@ -49,6 +49,7 @@ type Machine struct {
 type core struct {
 	o        Options
 	groups   map[string]*group
+	blank    map[string]*group // those of groups that could be forgotten
 	timers   timers
 	inflight map[Token]func(error)
 	token    Token
@@ -219,7 +220,7 @@ func (m *Machine) resign() {
 			m.answer(&mb.sync, &SyncAnswer{Err: ErrNotCoordinator})
 		}
 	}
-	m.groups, m.timers = map[string]*group{}, timers{}
+	m.groups, m.blank, m.timers = map[string]*group{}, nil, timers{}
 }
 
 func (m *core) sorted() []*group {
@@ -241,10 +242,31 @@ func (m *core) group(id string) *group {
 	return g
 }
 
-// forget drops a group that no record knows and nobody uses.
+// blankGroups bounds how many groups are kept that no record knows and nobody
+// uses. Kafka keeps what a refused Join made until it next looks for expired
+// offsets, and lists it; a client that makes up names must not fill the memory.
+const blankGroups = 1000
+
+// forget drops a group that no record knows and nobody uses, if there are too
+// many of them; expire drops the others.
 func (m *core) forget(g *group) {
-	if g.blank() {
+	switch {
+	case !g.blank():
+		m.undoBlank(g)
+	case m.blank[g.id] == g:
+	case len(m.blank) >= blankGroups:
 		m.unlist(g)
+	case m.groups[g.id] == g:
+		if m.blank == nil {
+			m.blank = map[string]*group{}
+		}
+		m.blank[g.id] = g
+	}
+}
+
+func (m *core) undoBlank(g *group) {
+	if m.blank[g.id] == g {
+		delete(m.blank, g.id)
 	}
 }
 
@@ -252,6 +274,7 @@ func (m *core) unlist(g *group) {
 	if m.groups[g.id] == g {
 		delete(m.groups, g.id)
 	}
+	m.undoBlank(g)
 }
 
 // keepAlive starts the member's session anew.

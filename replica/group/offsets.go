@@ -125,6 +125,10 @@ func (g *group) ends(without []TopicPartition) bool {
 // nothing. It comes every offsets.retention.check.interval.ms.
 func (m offsetStore) expire() {
 	for _, g := range m.sorted() {
+		if g.blank() {
+			m.unlist(g)
+			continue
+		}
 		m.clean(g, g.expired(m.now, m.o.OffsetsRetentionMs))
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-broker/samsa/cmd/hostiletest"
 )
 
 // The layouts, spelled out by hand from Kafka's schemas: what a 3.9 broker
@@ -155,7 +157,8 @@ func TestReplayTransactions(t *testing.T) {
 
 // FuzzReplay: no bytes in a log make the loading panic, what is refused
 // changes nothing, and what is loaded can be served.
-func FuzzReplay(f *testing.F) {
+func FuzzReplay(tf *testing.F) {
+	f := hostiletest.New(tf)
 	name := "range"
 	for version := int16(0); version <= 4; version++ {
 		g := kmsg.GroupMetadataValue{Version: version, ProtocolType: "consumer", Generation: 3, Protocol: &name, Leader: &name,
@@ -191,7 +194,8 @@ func FuzzReplay(f *testing.F) {
 }
 
 // FuzzSubscription: the topics we find are those that kmsg finds.
-func FuzzSubscription(f *testing.F) {
+func FuzzSubscription(tf *testing.F) {
+	f := hostiletest.New(tf)
 	f.Add(subscription("a"))
 	f.Add(subscription("a+b+c"))
 	f.Add([]byte{0, 0, 0xff, 0xff, 0xff, 0xff})

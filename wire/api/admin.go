@@ -37,7 +37,7 @@ type topicAdmin interface {
 func adminHandlers(a Admin) []Handler {
 	return []Handler{
 		CreateTopics(a.Topics, a.Settings),
-		DeleteTopics(a.Topics),
+		DeleteTopics(a.Topics, a.Image),
 		CreatePartitions(a.Topics),
 		DescribeConfigs(a.Broker, a.Image, a.Settings),
 		AlterConfigs(a.Broker, a.Topics, a.Settings),
@@ -57,11 +57,15 @@ func verdict(err error) (code int16, message *string) {
 	if err == errNoTime {
 		return int16(frame.RequestTimedOut), nil
 	}
+	code = int16(Code(err))
+	if code == int16(frame.UnknownServerError) {
+		return code, nil // as in Kafka, which does not tell what it did not expect
+	}
 	text := err.Error()
 	if name, rest, ok := strings.Cut(text, ": "); ok && !strings.Contains(name, " ") {
 		text = rest
 	}
-	return int16(Code(err)), &text
+	return code, &text
 }
 
 // onTime is Kafka's answer to a change that went well but was asked for with no

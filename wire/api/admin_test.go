@@ -65,9 +65,10 @@ func ask(t *testing.T, h Handler, version int16, req kmsg.Request) kmsg.Response
 
 // shelf is a fake of the controller: it keeps topics in a map.
 type shelf struct {
-	topics map[string]*meta.Topic
-	asked  []string
-	fail   error
+	topics  map[string]*meta.Topic
+	brokers map[bool]map[string]string // what is set on all, and on this one
+	asked   []string
+	fail    error
 }
 
 func newShelf(names ...string) *shelf {
@@ -146,6 +147,17 @@ func (s *shelf) AlterTopicConfig(topic string, edit func(map[string]string) (map
 	return err
 }
 
+func (s *shelf) AlterBrokerConfig(all bool, edit func(map[string]string) (map[string]string, error), validateOnly bool) error {
+	if s.brokers == nil {
+		s.brokers = map[bool]map[string]string{true: {}, false: {}}
+	}
+	set, err := edit(maps.Clone(s.brokers[all]))
+	if err == nil && !validateOnly {
+		s.brokers[all] = set
+	}
+	return err
+}
+
 // book is a fake of the settings: three topic keys, three broker keys.
 type book struct{}
 
@@ -176,8 +188,29 @@ func (book) TopicList(key string) (string, bool, bool) {
 	return "delete", strings.HasPrefix(key, "list"), strings.HasPrefix(key, "list") || key == "number"
 }
 
-func (book) BrokerKey(key string) (bool, bool) {
-	return key == "dynamic" || key == "broker.id", key == "dynamic"
+func (book) ClusterSettings() []Setting { return []Setting{{Name: "dynamic"}} }
+
+func (book) BrokerList(key string) (string, bool, bool) {
+	return "a", key == "words", key == "words" || key == "dynamic"
+}
+
+func (book) CheckBrokerConfig(own bool, set map[string]string) error {
+	if _, fixed := set["broker.id"]; fixed || set["dynamic"] == "bad" {
+		return Fail(frame.InvalidRequest, fmt.Sprint("not ", set, own))
+	}
+	return nil
+}
+
+func (book) UsableBrokerConfig(_ bool, set map[string]string) map[string]string {
+	delete(set, "stale")
+	return set
+}
+
+func (book) StorableBrokerConfig(_ bool, set map[string]string) error {
+	if _, ok := set["password"]; ok {
+		return fmt.Errorf("%w: password", meta.ErrInvalidConfig)
+	}
+	return nil
 }
 
 func str(s string) *string { return &s }
@@ -261,7 +294,7 @@ func TestNoTime(t *testing.T) {
 	}
 	del := kmsg.NewPtrDeleteTopicsRequest()
 	del.TopicNames, del.TimeoutMillis = []string{"a"}, -1
-	if r := ask(t, DeleteTopics(s), 3, del).(*kmsg.DeleteTopicsResponse); r.Topics[0].ErrorCode != int16(frame.RequestTimedOut) || len(s.topics) != 0 {
+	if r := ask(t, DeleteTopics(s, s), 3, del).(*kmsg.DeleteTopicsResponse); r.Topics[0].ErrorCode != int16(frame.RequestTimedOut) || len(s.topics) != 0 {
 		t.Errorf("deleted: %+v", r)
 	}
 }
@@ -279,20 +312,20 @@ func TestDeleteTopics(t *testing.T) {
 			req.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: str("a")}, {Topic: str("nope")}, {TopicID: id}, {TopicID: meta.NewTopicID()}}
 			want = []frame.ErrorCode{0, frame.UnknownTopicOrPartition, 0, frame.UnknownTopicID}
 		}
-		resp := ask(t, DeleteTopics(s), version, req).(*kmsg.DeleteTopicsResponse)
+		resp := ask(t, DeleteTopics(s, s), version, req).(*kmsg.DeleteTopicsResponse)
 		for i, r := range resp.Topics {
 			if r.ErrorCode != int16(want[i]) {
 				t.Errorf("v%d topic %d: code %d, want %d", version, i, r.ErrorCode, want[i])
 			}
 		}
-		if version >= 6 && (text(resp.Topics[2].Topic) != "b" || resp.Topics[3].Topic != nil || resp.Topics[0].TopicID == [16]byte{}) {
+		if version >= 6 && (text(resp.Topics[2].Topic) != "b" || resp.Topics[3].Topic != nil || resp.Topics[0].TopicID != [16]byte{} || resp.Topics[0].ErrorMessage != nil) {
 			t.Errorf("v%d: %+v", version, resp.Topics)
 		}
 		if s.topics["a"] != nil || s.topics["c"] == nil {
 			t.Errorf("v%d: left %v", version, s.topics)
 		}
 		s.fail = meta.ErrDeletionDisabled
-		resp = ask(t, DeleteTopics(s), version, req).(*kmsg.DeleteTopicsResponse)
+		resp = ask(t, DeleteTopics(s, s), version, req).(*kmsg.DeleteTopicsResponse)
 		wantCode := frame.TopicDeletionDisabled
 		if version < 3 {
 			wantCode = frame.InvalidRequest
@@ -304,7 +337,7 @@ func TestDeleteTopics(t *testing.T) {
 	s := newShelf("a")
 	req := kmsg.NewPtrDeleteTopicsRequest()
 	req.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: str("a"), TopicID: s.topics["a"].ID}}
-	if r := ask(t, DeleteTopics(s), 6, req).(*kmsg.DeleteTopicsResponse); r.Topics[0].ErrorCode != int16(frame.InvalidRequest) || len(s.topics) != 1 {
+	if r := ask(t, DeleteTopics(s, s), 6, req).(*kmsg.DeleteTopicsResponse); r.Topics[0].ErrorCode != int16(frame.InvalidRequest) || len(s.topics) != 1 {
 		t.Errorf("both name and id: %+v", r)
 	}
 }
@@ -347,7 +380,7 @@ func TestDescribeConfigs(t *testing.T) {
 			{ResourceType: 2, ResourceName: "a"}, {ResourceType: 2, ResourceName: "a", ConfigNames: []string{"number", "nope"}},
 			{ResourceType: 2, ResourceName: "b"}, {ResourceType: 2, ResourceName: "nope"}, {ResourceType: 2, ResourceName: "b/d"},
 			{ResourceType: 4, ResourceName: "1"}, {ResourceType: 4, ResourceName: ""}, {ResourceType: 4, ResourceName: "2"}, {ResourceType: 4, ResourceName: "x"},
-			{ResourceType: 8, ResourceName: "1"}, {ResourceType: 8, ResourceName: ""}, {ResourceType: 77, ResourceName: "1"},
+			{ResourceType: 8, ResourceName: "1"}, {ResourceType: 8, ResourceName: ""}, {ResourceType: 16, ResourceName: ""},
 		} {
 			req.Resources = append(req.Resources, r)
 		}
@@ -361,12 +394,17 @@ func TestDescribeConfigs(t *testing.T) {
 			got = append(got, fmt.Sprintf("%d%s", r.ErrorCode, names))
 		}
 		want := []string{"0 list=- number=7", "0 number=7", "0 list=- number=5 samsa.adopted=true", "3", "17",
-			"0 broker.id=- secret=-", "0", "42", "42", "0", "42", "42"}
+			"0 broker.id=- secret=-", "0 dynamic=-", "42", "42", "0", "42", "42"}
 		if !slices.Equal(got, want) {
 			t.Errorf("v%d: got %q", version, got)
 		}
 		c := resp.Resources[1].Configs[0]
-		if version == 0 && (c.IsDefault || !resp.Resources[2].Configs[1].IsDefault) {
+		req.Resources = append(req.Resources[:1:1], kmsg.DescribeConfigsRequestResource{ResourceType: 77, ResourceName: "1"})
+		odd := ask(t, DescribeConfigs(1, s, book{}), version, req).(*kmsg.DescribeConfigsResponse)
+		if odd.Resources[0].ErrorCode != 42 || odd.Resources[1].ErrorCode != 42 { // one odd kind, and all are refused
+			t.Errorf("v%d: one odd kind: %+v", version, odd.Resources)
+		}
+		if version == 0 && (c.IsDefault || resp.Resources[2].Configs[1].IsDefault) { // Kafka never says so
 			t.Errorf("v%d: is default", version)
 		}
 		if version >= 1 && (c.Source != kmsg.ConfigSourceDynamicTopicConfig || len(c.ConfigSynonyms) != 2 || c.ConfigSynonyms[1].Name != "log.number") {
@@ -404,10 +442,11 @@ func TestAlterConfigs(t *testing.T) {
 			add(2, "c", 0, "samsa.adopted", "true"),
 			add(2, "nope", frame.UnknownTopicOrPartition),
 			add(4, "1", frame.InvalidRequest, "broker.id", "2"),
-			add(4, "", frame.InvalidRequest, "dynamic", "2"),
+			add(4, "", 0, "dynamic", "2"),
 			add(4, "2", frame.InvalidRequest),
 			add(8, "1", frame.InvalidRequest),
 			add(2, "d", frame.InvalidRequest, "number", "null"),
+			add(2, "e", frame.InvalidRequest, "number", "1", "number", "2"),
 			add(2, "twice", frame.InvalidRequest),
 			add(2, "twice", frame.InvalidRequest),
 		}
@@ -419,6 +458,9 @@ func TestAlterConfigs(t *testing.T) {
 		}
 		if got := s.topics["a"].Config; !maps.Equal(got, map[string]string{"number": "1"}) {
 			t.Errorf("v%d: set %v", version, got)
+		}
+		if got := fmt.Sprint(s.brokers); got != "map[false:map[] true:map[dynamic:2]]" {
+			t.Errorf("v%d: brokers have %s", version, got)
 		}
 		if c := s.topics["c"]; c.Adopted || len(c.Config) != 0 {
 			t.Errorf("v%d: %+v", version, c)
@@ -449,16 +491,17 @@ func TestIncrementalAlterConfigs(t *testing.T) {
 		{2, "a", []op{{Name: "list", Op: sub, Value: str("x,q")}}, 0, "map[list:y number:1]"},
 		{2, "a", []op{{Name: "list2", Op: app, Value: str("compact")}}, 0, "map[list:x,y list2:delete,compact number:1]"},
 		{2, "a", []op{{Name: "number", Op: app, Value: str("3")}}, frame.InvalidConfig, "map[list:x,y number:1]"},
-		{2, "a", []op{{Name: "nope", Op: sub, Value: str("3")}}, frame.InvalidConfig, "map[list:x,y number:1]"},
+		{2, "a", []op{{Name: "nope", Op: sub, Value: str("3")}}, frame.UnknownServerError, "map[list:x,y number:1]"},
 		{2, "a", []op{{Name: "number", Op: set}}, frame.InvalidRequest, "map[list:x,y number:1]"},
 		{2, "a", []op{{Name: "number", Op: del}, {Name: "number", Op: del}}, frame.InvalidRequest, "map[list:x,y number:1]"},
-		{2, "a", []op{{Name: "number", Op: 9, Value: str("1")}}, frame.InvalidRequest, "map[list:x,y number:1]"},
+		{2, "a", []op{{Name: "number", Op: 9, Value: str("1")}}, frame.UnknownServerError, "map[list:x,y number:1]"},
 		{2, "a", []op{{Name: "samsa.adopted", Op: del}}, 0, "map[list:x,y number:1]"},
 		{2, "a", []op{{Name: "samsa.adopted", Op: set, Value: str("maybe")}}, frame.InvalidConfig, "map[list:x,y number:1]"},
+		{2, "nope", []op{{Name: "nope", Op: app, Value: str("1")}}, frame.UnknownServerError, "map[list:x,y number:1]"},
+		{2, "", nil, frame.InvalidRequest, "map[list:x,y number:1]"},
 		{2, "nope", nil, frame.UnknownTopicOrPartition, "map[list:x,y number:1]"},
 		{4, "1", []op{{Name: "dynamic", Op: del}}, 0, "map[list:x,y number:1]"},
-		{4, "", []op{{Name: "dynamic", Op: set, Value: str("1")}}, frame.InvalidRequest, "map[list:x,y number:1]"},
-		{4, "1", []op{{Name: "broker.id", Op: del}}, frame.InvalidRequest, "map[list:x,y number:1]"},
+		{4, "1", []op{{Name: "broker.id", Op: del}}, 0, "map[list:x,y number:1]"},
 		{4, "3", nil, frame.InvalidRequest, "map[list:x,y number:1]"},
 		{8, "1", nil, frame.InvalidRequest, "map[list:x,y number:1]"},
 		{16, "1", nil, frame.InvalidRequest, "map[list:x,y number:1]"},
@@ -477,6 +520,46 @@ func TestIncrementalAlterConfigs(t *testing.T) {
 			if touched := tc.code == 0 && tc.kind == 2; s.topics["a"].Adopted == touched {
 				t.Errorf("v%d %v: adopted %t", version, tc.ops, s.topics["a"].Adopted)
 			}
+		}
+	}
+}
+
+// A broker's settings change on one broker or on all: set, delete, append and
+// subtract as with topics; what is stale in the store is dropped on the way, and
+// what cannot be stored is refused only when it would be.
+func TestIncrementalAlterConfigsOfBrokers(t *testing.T) {
+	type op = kmsg.IncrementalAlterConfigsRequestResourceConfig
+	const set, del, app, sub = 0, 1, 2, 3
+	for _, tc := range []struct {
+		name     string
+		ops      []op
+		validate bool
+		code     frame.ErrorCode
+		want     string // what is set on all, then on broker 1
+	}{
+		{"1", []op{{Name: "dynamic", Op: set, Value: str("1")}}, false, 0, "map[stale:1] map[dynamic:1 words:x]"},
+		{"", []op{{Name: "dynamic", Op: set, Value: str("1")}}, false, 0, "map[dynamic:1] map[words:x]"},
+		{"1", []op{{Name: "dynamic", Op: set, Value: str("1")}}, true, 0, "map[stale:1] map[words:x]"},
+		{"1", []op{{Name: "dynamic", Op: set, Value: str("bad")}}, true, frame.InvalidRequest, "map[stale:1] map[words:x]"},
+		{"1", []op{{Name: "words", Op: app, Value: str("y")}}, false, 0, "map[stale:1] map[words:x,y]"},
+		{"", []op{{Name: "words", Op: app, Value: str("y")}}, false, 0, "map[words:a,y] map[words:x]"},
+		{"1", []op{{Name: "words", Op: sub, Value: str("x")}}, false, 0, "map[stale:1] map[words:]"},
+		{"1", []op{{Name: "words", Op: del}}, false, 0, "map[stale:1] map[]"},
+		{"1", []op{{Name: "dynamic", Op: app, Value: str("1")}}, false, frame.InvalidConfig, "map[stale:1] map[words:x]"},
+		{"1", []op{{Name: "nonsense", Op: app, Value: str("1")}}, false, frame.UnknownServerError, "map[stale:1] map[words:x]"},
+		{"1", []op{{Name: "dynamic", Op: set}}, false, frame.InvalidRequest, "map[stale:1] map[words:x]"},
+		{"1", []op{{Name: "password", Op: set, Value: str("p")}}, false, frame.InvalidConfig, "map[stale:1] map[words:x]"},
+		{"1", []op{{Name: "password", Op: set, Value: str("p")}}, true, 0, "map[stale:1] map[words:x]"},
+		{"7", []op{{Name: "dynamic", Op: set, Value: str("1")}}, false, frame.InvalidRequest, "map[stale:1] map[words:x]"},
+	} {
+		s := newShelf()
+		s.brokers = map[bool]map[string]string{true: {"stale": "1"}, false: {"words": "x"}}
+		req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		req.ValidateOnly = tc.validate
+		req.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: 4, ResourceName: tc.name, Configs: tc.ops}}
+		r := ask(t, IncrementalAlterConfigs(1, s, book{}), 1, req).(*kmsg.IncrementalAlterConfigsResponse).Resources[0]
+		if got := fmt.Sprint(s.brokers[true], s.brokers[false]); r.ErrorCode != int16(tc.code) || got != tc.want {
+			t.Errorf("%q %v: code %d (%s), set %s", tc.name, tc.ops, r.ErrorCode, text(r.ErrorMessage), got)
 		}
 	}
 }

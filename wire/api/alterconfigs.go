@@ -4,6 +4,7 @@ package api
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -16,23 +17,29 @@ type configAlterer interface {
 	// AlterTopicConfig changes what is set on a topic: edit gets a copy and
 	// gives what shall be set.
 	AlterTopicConfig(topic string, edit func(set map[string]string) (map[string]string, error), validateOnly bool) error
+	// AlterBrokerConfig changes what is set on this broker, or on all, while
+	// they run, in the same way.
+	AlterBrokerConfig(all bool, edit func(set map[string]string) (map[string]string, error), validateOnly bool) error
 }
 
 // keyRules tells what kinds of keys there are.
 type keyRules interface {
 	// TopicList gives the default of a topic's key that is a list.
 	TopicList(key string) (value string, isList, known bool)
-	// BrokerKey tells whether a key is the broker's, and whether Kafka can
-	// change it while a broker runs.
-	BrokerKey(key string) (known, dynamic bool)
+	// BrokerList is TopicList of a broker's key.
+	BrokerList(key string) (value string, isList, known bool)
+	// CheckBrokerConfig judges what shall be set on this broker, or on all.
+	CheckBrokerConfig(own bool, set map[string]string) error
+	// UsableBrokerConfig drops from what is stored what could not be set now.
+	UsableBrokerConfig(own bool, set map[string]string) map[string]string
+	// StorableBrokerConfig refuses what cannot be stored, valid or not.
+	StorableBrokerConfig(own bool, set map[string]string) error
 }
 
-// AlterConfigs replaces all that is set on topics: what a request does not name
-// gets its default again.
+// AlterConfigs replaces all that is set on a topic, on this broker or on all
+// brokers: what a request does not name gets its default again.
 //
 //	v1  as v0      v2  flexible
-//
-// A broker's own settings stand in server.properties: see alterBroker.
 func AlterConfigs(broker meta.BrokerID, topics configAlterer, settings settings) Handler {
 	return Handler{Key: 33, Min: 0, Max: 2, Slow: true, Serve: func(c *Call) {
 		req := c.Body.(*kmsg.AlterConfigsRequest)
@@ -62,12 +69,20 @@ type resource struct {
 	name string
 }
 
-var errResourceTwice = Fail(frame.InvalidRequest, "Each resource must appear at most once.")
+// What is wrong with a request for a resource, whatever it is.
+var (
+	errResourceTwice = Fail(frame.InvalidRequest, "Each resource must appear at most once.")
+	errKeysTwice     = Fail(frame.InvalidRequest, "Error due to duplicate config keys")
+	errAllTopics     = Fail(frame.InvalidRequest, "Default topic resources are not allowed.")
+)
 
 func replaceConfig(r *kmsg.AlterConfigsRequestResource, validateOnly bool, broker meta.BrokerID, topics configAlterer, settings settings) error {
 	set := make(map[string]string, len(r.Configs))
-	var null, keys []string
+	var null, twice, keys []string
 	for _, c := range r.Configs {
+		if slices.Contains(keys, c.Name) {
+			twice = append(twice, c.Name)
+		}
 		keys = append(keys, c.Name)
 		if c.Value == nil {
 			null = append(null, c.Name)
@@ -75,11 +90,17 @@ func replaceConfig(r *kmsg.AlterConfigsRequestResource, validateOnly bool, broke
 		}
 		set[c.Name] = *c.Value
 	}
+	if twice != nil {
+		return errKeysTwice
+	}
 	if null != nil {
 		return Fail(frame.InvalidRequest, "Null value not supported for: "+strings.Join(null, ","))
 	}
 	switch r.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
+		if r.ResourceName == "" {
+			return errAllTopics
+		}
 		if err := checkAdopted(set); err != nil {
 			return err
 		}
@@ -87,7 +108,7 @@ func replaceConfig(r *kmsg.AlterConfigsRequestResource, validateOnly bool, broke
 			return set, settings.CheckTopicConfig(set)
 		}, validateOnly)
 	case kmsg.ConfigResourceTypeBroker:
-		return alterBroker(r.ResourceName, keys, broker, settings)
+		return alterBroker(r.ResourceName, broker, topics, settings, func(map[string]string) (map[string]string, error) { return set, nil }, validateOnly)
 	}
 	return unalterable(r.ResourceType)
 }
@@ -104,31 +125,23 @@ func checkAdopted(set map[string]string) error {
 	}
 }
 
-// alterBroker answers for a broker's own settings. Keys that Kafka cannot
-// change while it runs are refused as Kafka does; the others are, for now, read
-// from server.properties at the start only, and the answer says so.
-func alterBroker(name string, keys []string, broker meta.BrokerID, rules keyRules) error {
-	if _, err := wholeCluster(name, broker); err != nil {
+// alterBroker changes what is set on this broker, or on all where name is empty,
+// while they run. The values outlive a restart and win over server.properties.
+func alterBroker(name string, broker meta.BrokerID, brokers configAlterer, rules keyRules, edit func(map[string]string) (map[string]string, error), validateOnly bool) error {
+	all, err := wholeCluster(name, broker)
+	if err != nil {
 		return err
 	}
-	var fixed, unknown []string
-	for _, k := range keys {
-		switch known, dynamic := rules.BrokerKey(k); {
-		case !known:
-			unknown = append(unknown, k)
-		case !dynamic:
-			fixed = append(fixed, k)
+	return brokers.AlterBrokerConfig(all, func(set map[string]string) (map[string]string, error) {
+		set, err := edit(rules.UsableBrokerConfig(!all, set))
+		if err == nil {
+			err = rules.CheckBrokerConfig(!all, set)
 		}
-	}
-	switch {
-	case unknown != nil:
-		return Fail(frame.InvalidRequest, "Unknown broker configs: "+strings.Join(unknown, ","))
-	case fixed != nil:
-		return Fail(frame.InvalidRequest, "Cannot update these configs dynamically: "+strings.Join(fixed, ",")+"; set them in server.properties and restart the broker")
-	case len(keys) > 0:
-		return Fail(frame.InvalidRequest, "This broker does not change its configs while it runs: set "+strings.Join(keys, ",")+" in server.properties and restart it")
-	}
-	return nil
+		if err == nil && !validateOnly {
+			err = rules.StorableBrokerConfig(!all, set)
+		}
+		return set, err
+	}, validateOnly)
 }
 
 func unalterable(kind kmsg.ConfigResourceType) error {

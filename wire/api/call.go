@@ -45,10 +45,20 @@ type Span interface {
 	Release()
 }
 
-// Chunk says that Span goes out after Out[:At].
+// Filler is a Span whose bytes are in no file yet: the server has them made on
+// the pool, piece by piece as it sends them. File and Off are not asked then.
+type Filler interface {
+	Span
+	// Fill makes the next len(p) bytes. It runs on the pool, may block for as
+	// long as others compute, and never runs twice at a time or after Release.
+	Fill(p []byte) error
+}
+
+// Chunk says that Span goes out after Out[:At]; Filler is the same when it is one.
 type Chunk struct {
-	At   int
-	Span Span
+	At     int
+	Span   Span
+	Filler Filler
 }
 
 // Prepare readies c for a request; it is called by the server (and by tests)
@@ -118,6 +128,12 @@ func (c *Call) ReplyAfter(n int, resp kmsg.Response) func() {
 func (c *Call) AddSpan(s Span) {
 	c.chunks = append(c.chunks, Chunk{At: len(c.Out), Span: s})
 	c.spanned += s.Len()
+}
+
+// AddFiller is AddSpan for bytes that are still to be made.
+func (c *Call) AddFiller(f Filler) {
+	c.AddSpan(f)
+	c.chunks[len(c.chunks)-1].Filler = f
 }
 
 // Chunks are the spans of the response, for the server.

@@ -32,6 +32,10 @@ func CreatePartitions(topics partitionCreator) Handler {
 				errs[i] = Fail(frame.InvalidRequest, "Duplicate topic in request.")
 				continue
 			}
+			if t.Topic == "" || t.Topic == "." || t.Topic == ".." {
+				errs[i] = Fail(frame.UnknownServerError, "No topic has that name.") // Kafka runs into a path that ZooKeeper refuses
+				continue
+			}
 			n := meta.NewPartitions{Topic: t.Topic, Count: t.Count}
 			if t.Assignment != nil {
 				n.Assignment = make([][]meta.BrokerID, len(t.Assignment))

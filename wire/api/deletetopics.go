@@ -3,6 +3,8 @@
 package api
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-broker/samsa/controller/meta"
@@ -18,45 +20,81 @@ type topicDeleter interface {
 //
 //	v1-v2  throttle time    v3  deletion may be disabled by a code of its own
 //	v4  flexible            v5  error messages      v6  topics by name or id
-func DeleteTopics(topics topicDeleter) Handler {
+//
+// The answer tells each topic by what it was asked for, and no error has a
+// message, as in Kafka.
+func DeleteTopics(topics topicDeleter, image clusterView) Handler {
 	return Handler{Key: 20, Min: 0, Max: 6, Slow: true, Serve: func(c *Call) {
 		req := c.Body.(*kmsg.DeleteTopicsRequest)
 		resp := c.Response().(*kmsg.DeleteTopicsResponse)
 		asked := askedTopics(req)
-		for i := range asked {
-			if asked[i].Topic != nil && !meta.TopicID(asked[i].TopicID).IsZero() {
-				err := Fail(frame.InvalidRequest, "Topic name and topic ID can not both be specified.")
-				resp.Topics = notDeleted(asked, err)
-				c.Reply(resp)
-				return
+		if slices.ContainsFunc(asked, namedTwice) {
+			for _, t := range asked {
+				resp.Topics = append(resp.Topics, deletedTopic(t, t.Topic, errNameAndID))
 			}
+			c.Reply(resp)
+			return
 		}
-		var refs []meta.TopicRef
-		place := map[meta.TopicRef]int{} // a topic named twice is deleted once and answered twice
-		for _, t := range asked {
-			ref := topicRef(t)
-			if _, ok := place[ref]; !ok {
-				place[ref] = len(refs)
-				refs = append(refs, ref)
-			}
-		}
-		var results []meta.TopicResult
-		if len(refs) > 0 {
-			results = topics.DeleteTopics(refs)
-		}
-		for _, t := range asked {
-			r := results[place[topicRef(t)]]
-			out := kmsg.NewDeleteTopicsResponseTopic()
-			out.Topic, out.TopicID = t.Topic, t.TopicID
-			if r.Topic != nil {
-				name := r.Topic.Name
-				out.Topic, out.TopicID = &name, r.Topic.ID
-			}
-			out.ErrorCode, out.ErrorMessage = verdict(deletionDisabled(onTime(r.Err, req.TimeoutMillis), req.Version))
-			resp.Topics = append(resp.Topics, out)
-		}
+		resp.Topics = deleteTopics(asked, topics, image.Load(), func(err error) error {
+			return deletionDisabled(onTime(err, req.TimeoutMillis), req.Version)
+		})
 		c.Reply(resp)
 	}}
+}
+
+// What DeleteTopics itself finds wrong. Kafka takes a topic with neither name
+// nor id for one that may not be seen.
+var (
+	errNameAndID = Fail(frame.InvalidRequest, "Topic name and topic ID can not both be specified.")
+	errNeither   = Fail(frame.TopicAuthorizationFailed, "A topic needs a name or an id.")
+)
+
+func namedTwice(t kmsg.DeleteTopicsRequestTopic) bool {
+	return t.Topic != nil && !meta.TopicID(t.TopicID).IsZero()
+}
+
+// deleteTopics deletes each topic once; asked for once more, by name or id, it
+// is answered without an error. last has the last word on an error.
+func deleteTopics(asked []kmsg.DeleteTopicsRequestTopic, topics topicDeleter, image *meta.Image, last func(error) error) []kmsg.DeleteTopicsResponseTopic {
+	out := make([]kmsg.DeleteTopicsResponseTopic, len(asked))
+	var refs []meta.TopicRef
+	var at []int // refs[i] is of asked[at[i]]
+	gone := map[string]bool{}
+	for i, t := range asked {
+		ref, name := topicRef(t), t.Topic
+		known := image.Topic(ref.Name)
+		if name == nil {
+			if known = image.TopicByID(ref.ID); known != nil {
+				name = &known.Name
+			}
+		}
+		switch {
+		case ref == meta.TopicRef{} && t.Topic == nil:
+			out[i] = deletedTopic(t, nil, errNeither)
+			continue
+		case known != nil && gone[known.Name]:
+			out[i] = deletedTopic(t, name, nil)
+			continue
+		case known != nil:
+			gone[known.Name] = true
+		}
+		out[i].Topic = name
+		refs, at = append(refs, ref), append(at, i)
+	}
+	if len(refs) == 0 {
+		return out
+	}
+	for i, r := range topics.DeleteTopics(refs) {
+		t := asked[at[i]]
+		out[at[i]] = deletedTopic(t, out[at[i]].Topic, last(r.Err))
+	}
+	return out
+}
+
+func deletedTopic(t kmsg.DeleteTopicsRequestTopic, name *string, err error) kmsg.DeleteTopicsResponseTopic {
+	out := kmsg.NewDeleteTopicsResponseTopic()
+	out.Topic, out.TopicID, out.ErrorCode = name, t.TopicID, int16(Code(err))
+	return out
 }
 
 // askedTopics reads the topics in the form of version 6.
@@ -77,14 +115,4 @@ func topicRef(t kmsg.DeleteTopicsRequestTopic) meta.TopicRef {
 		ref.Name = *t.Topic
 	}
 	return ref
-}
-
-func notDeleted(asked []kmsg.DeleteTopicsRequestTopic, err error) []kmsg.DeleteTopicsResponseTopic {
-	out := make([]kmsg.DeleteTopicsResponseTopic, len(asked))
-	for i, t := range asked {
-		out[i] = kmsg.NewDeleteTopicsResponseTopic()
-		out[i].Topic, out[i].TopicID = t.Topic, t.TopicID
-		out[i].ErrorCode, out[i].ErrorMessage = verdict(err)
-	}
-	return out
 }

@@ -3,6 +3,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -39,6 +40,8 @@ type settings interface {
 	keyRules
 	// BrokerSettings gives every setting of this broker.
 	BrokerSettings() []Setting
+	// ClusterSettings gives what is set on all brokers while they run.
+	ClusterSettings() []Setting
 }
 
 // adoptedKey is shown on a topic that was found on disk without its settings
@@ -48,7 +51,7 @@ const adoptedKey = "samsa.adopted"
 
 // DescribeConfigs tells the settings of topics and of this broker.
 //
-//	v1  source and synonyms of each value, instead of "is default"
+//	v1  source and synonyms of each value, instead of "is default", which Kafka never sets
 //	v2  as v1      v3  types and documentation      v4  flexible
 //
 // Loggers are known to Kafka as a resource; this broker has none to show.
@@ -56,12 +59,18 @@ func DescribeConfigs(broker meta.BrokerID, image clusterView, settings settings)
 	return Handler{Key: 32, Min: 0, Max: 4, Slow: true, Serve: func(c *Call) {
 		req := c.Body.(*kmsg.DescribeConfigsRequest)
 		resp := c.Response().(*kmsg.DescribeConfigsResponse)
+		odd := oddResource(req.Resources)
 		for i := range req.Resources {
 			r := &req.Resources[i]
-			found, err := describe(r, broker, image, settings)
+			found, err := []Setting(nil), odd // one odd kind, and all are refused, as in Kafka
+			if odd == nil {
+				found, err = describe(r, broker, image, settings)
+			}
 			out := kmsg.NewDescribeConfigsResponseResource()
 			out.ResourceType, out.ResourceName = r.ResourceType, r.ResourceName
-			out.ErrorCode, out.ErrorMessage = verdict(err)
+			if out.ErrorCode, out.ErrorMessage = verdict(err); err == nil || errors.Is(err, meta.ErrUnknownTopic) {
+				out.ErrorMessage = new(string) // Kafka has nothing to say then, and says that
+			}
 			wanted := map[string]bool{}
 			for _, name := range r.ConfigNames {
 				wanted[name] = true
@@ -76,6 +85,21 @@ func DescribeConfigs(broker meta.BrokerID, image clusterView, settings settings)
 		c.Reply(resp)
 	}}
 }
+
+// oddResource is the error for a kind of resource that there is not.
+func oddResource(resources []kmsg.DescribeConfigsRequestResource) error {
+	for i := range resources {
+		switch kind := resources[i].ResourceType; kind {
+		case kmsg.ConfigResourceTypeTopic, kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger, clientMetrics:
+		default:
+			return Fail(frame.InvalidRequest, fmt.Sprintf("Unexpected resource type %d for resource %s", kind, resources[i].ResourceName))
+		}
+	}
+	return nil
+}
+
+// clientMetrics is a kind of resource of newer brokers.
+const clientMetrics kmsg.ConfigResourceType = 16
 
 func describe(r *kmsg.DescribeConfigsRequestResource, broker meta.BrokerID, image clusterView, settings settings) ([]Setting, error) {
 	switch r.ResourceType {
@@ -94,8 +118,11 @@ func describe(r *kmsg.DescribeConfigsRequestResource, broker meta.BrokerID, imag
 		return found, nil
 	case kmsg.ConfigResourceTypeBroker:
 		whole, err := wholeCluster(r.ResourceName, broker)
-		if err != nil || whole {
-			return nil, err // nothing is set for all brokers at once: there is only this one's file
+		if err != nil {
+			return nil, err
+		}
+		if whole {
+			return settings.ClusterSettings(), nil
 		}
 		return settings.BrokerSettings(), nil
 	case kmsg.ConfigResourceTypeBrokerLogger:
@@ -134,8 +161,8 @@ func adoptedSetting() Setting {
 func settingEntry(s Setting, synonyms, doc bool) kmsg.DescribeConfigsResponseResourceConfig {
 	out := kmsg.NewDescribeConfigsResponseResourceConfig()
 	out.Name, out.Value, out.ReadOnly, out.IsSensitive = s.Name, s.Value, s.ReadOnly, s.Sensitive
-	out.Source, out.IsDefault, out.ConfigType = s.Source, s.Source == kmsg.ConfigSourceDefaultConfig, s.Type
-	if doc {
+	out.Source, out.ConfigType = s.Source, s.Type // v0's "is default" is never set, as in Kafka
+	if doc && s.Doc != "" {
 		out.Documentation = &s.Doc
 	}
 	for i := 0; synonyms && i < len(s.Synonyms); i++ {

@@ -66,6 +66,7 @@ var codes = []struct {
 
 	{batch.ErrInvalidTimestamp, frame.InvalidTimestamp},
 	{batch.ErrInvalidRecord, frame.InvalidRecord},
+	{batch.ErrUnreadable, frame.UnknownServerError}, // as Kafka, which has no name for it
 	{batch.ErrShort, frame.CorruptMessage},
 	{batch.ErrCorrupt, frame.CorruptMessage},
 	{batch.ErrTooLarge, frame.MessageTooLarge},

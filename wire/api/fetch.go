@@ -25,7 +25,8 @@ type Reader interface {
 
 // Fetch reads record batches, waiting for some if there are too few.
 //
-//	v0-3  down-conversion: answered UNSUPPORTED_VERSION for now
+//	v0-3  records of magic 0 (v0, v1) or 1, converted: fetch_down.go
+//	v1    throttle time        v3  max bytes of the whole answer
 //	v4    isolation level      v5  log start offset     v7  sessions (KIP-227)
 //	v9    leader epoch         v10 zstd allowed         v11 rack (nearest replica: not used)
 //	v12   flexible, diverging epoch                     v13 topic ids
@@ -39,6 +40,7 @@ func Fetch(d Deps) Handler {
 		f.maxBytes = 55 << 20
 	}
 	f.sessions.init(d.FetchSessions)
+	f.downs.most = keptBytes
 	return Handler{Key: frame.KeyFetch, Min: 0, Max: frame.MaxFetch, Raw: true, Serve: f.serve}
 }
 
@@ -50,6 +52,7 @@ type fetcher struct {
 	now      func() time.Time
 	maxBytes int // fetch.max.bytes
 	sessions sessions
+	downs    downs
 }
 
 // fetchCall is one Fetch on its way: Call.State, used again and again. Nothing
@@ -62,6 +65,7 @@ type fetchCall struct {
 	parts   []fetchPart // beside read.Parts
 	names   []byte      // topic names of a fetch without session
 	aborted []frame.AbortedTxn
+	down    []downPart // beside parts, below v4
 
 	session     *session // nil outside of one
 	incremental bool     // answer only what changed
@@ -73,7 +77,7 @@ type fetchCall struct {
 	over    bool // ends as soon as the Wake that is under way has come
 	gone    bool // nobody waits for the answer
 
-	wake, timeout, abort, loaded fetchStep
+	wake, timeout, abort, loaded, lower, lowered fetchStep
 }
 
 // fetchPart is one partition of a fetch.
@@ -104,13 +108,14 @@ func (f *fetcher) state(c *Call) *fetchCall {
 	s.timeout = fetchStep{s, (*fetchCall).onTimeout}
 	s.abort = fetchStep{s, (*fetchCall).onAbort}
 	s.loaded = fetchStep{s, (*fetchCall).onLoaded}
+	s.lower = fetchStep{s, (*fetchCall).lowerAll}
+	s.lowered = fetchStep{s, (*fetchCall).reply}
 	c.State = s
 	return s
 }
 
 // What Fetch itself finds wrong.
 var (
-	errOldFetch  = Fail(frame.UnsupportedVersion, "api: Fetch below v4 is not served yet")
 	errFollower  = Fail(frame.TopicAuthorizationFailed, "api: a client may not fetch as a replica")
 	errZstdFetch = Fail(frame.UnsupportedCompressionType, "api: zstd needs Fetch v10 or later")
 )
@@ -123,6 +128,7 @@ func (f *fetcher) serve(c *Call) {
 		c.Close(err)
 		return
 	}
+	s.req.Once()
 	if refusal := s.refusal(); refusal != nil {
 		s.layRequest()
 		for i := range s.read.Parts {
@@ -135,8 +141,14 @@ func (f *fetcher) serve(c *Call) {
 		s.replyCode(code)
 		return
 	}
+	if oddIsolation(s) {
+		s.replyFault(frame.UnknownServerError)
+		return
+	}
+	s.refuseNegative()
 	s.read.MaxBytes = max(0, min(int(s.req.MaxBytes), f.maxBytes))
 	s.read.MinBytes = min(int(s.req.MinBytes), s.read.MaxBytes)
+	s.read.HardLimit = c.Version < 3
 	s.read.ReadCommitted = s.req.Isolation == frame.ReadCommitted
 	s.read.Replica, s.read.Home, s.read.Wake = replica.Consumer, c.Home(), &s.wake
 	s.wait = time.Duration(s.req.MaxWaitMs) * time.Millisecond
@@ -145,10 +157,7 @@ func (f *fetcher) serve(c *Call) {
 
 // refusal is what is wrong with the request as a whole.
 func (s *fetchCall) refusal() error {
-	switch {
-	case s.c.Version < 4:
-		return errOldFetch
-	case s.req.ReplicaID >= 0:
+	if s.req.ReplicaID >= 0 {
 		return errFollower
 	}
 	return nil
@@ -193,7 +202,7 @@ func (s *fetchCall) layRequest() {
 // lay prepares partition i for reading.
 func (s *fetchCall) lay(i int, offset int64, epoch, last, maxBytes int32) {
 	at, p := &s.parts[i], &s.read.Parts[i]
-	p.Offset, p.LeaderEpoch, p.LastFetchedEpoch = engine.Offset(offset), engine.Epoch(epoch), engine.Epoch(last)
+	p.Offset, p.LeaderEpoch, p.LastFetchedEpoch = engine.Offset(offset), engine.Epoch(max(epoch, -1)), engine.Epoch(last)
 	p.MaxBytes, p.Err = int(maxBytes), nil
 	if s.c.Version >= 13 {
 		if p.Partition = s.f.reader.LookupID(meta.TopicID(at.id), at.index); p.Partition == nil {
@@ -239,7 +248,7 @@ func (s *fetchCall) onLoaded() {
 		s.forget()
 		s.c.Silent()
 	case s.over:
-		s.reply()
+		s.answer()
 	case !s.take(s.read.Bytes()):
 		s.attempt()
 	}
@@ -249,7 +258,7 @@ func (s *fetchCall) onLoaded() {
 // something moved meanwhile.
 func (s *fetchCall) take(bytes int) bool {
 	if s.looks++; s.enough(bytes) || s.looks >= attempts {
-		s.reply()
+		s.answer()
 		return true
 	}
 	s.read.Release()
@@ -263,6 +272,20 @@ func (s *fetchCall) take(bytes int) bool {
 		s.c.Park(s.wait, &s.timeout, &s.abort)
 	}
 	return true
+}
+
+// answer replies, by way of the pool where records must be converted.
+func (s *fetchCall) answer() {
+	if s.c.Version >= 4 {
+		s.reply()
+		return
+	}
+	s.c.Unpark()
+	if n := len(s.parts); cap(s.down) < n {
+		s.down = make([]downPart, n)
+	}
+	s.down = s.down[:len(s.parts)]
+	s.c.Go(&s.lower)
 }
 
 // enough tells whether there is an answer to give now: bytes, an error, or no
@@ -317,6 +340,6 @@ func (s *fetchCall) final() {
 	}
 	if !s.readLater() {
 		s.f.reader.Read(&s.read)
-		s.reply()
+		s.answer()
 	}
 }

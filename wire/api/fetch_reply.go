@@ -41,7 +41,7 @@ func (s *fetchCall) replyCode(code frame.ErrorCode) {
 }
 
 // sameTopic tells whether two partitions go into one topic of the response.
-func (s *fetchCall) sameTopic(a, b *fetchPart) bool {
+func sameTopic(a, b *fetchPart) bool {
 	return a.id == b.id && bytes.Equal(a.name, b.name)
 }
 
@@ -51,7 +51,7 @@ func (s *fetchCall) countTopics() int {
 	var last *fetchPart
 	for i := range s.parts {
 		p := &s.parts[i]
-		if p.include && (last == nil || !s.sameTopic(last, p)) {
+		if p.include && (last == nil || !sameTopic(last, p)) {
 			n++
 		}
 		if p.include {
@@ -69,7 +69,7 @@ func (s *fetchCall) replyTopic(first int) int {
 	n, end := 0, first
 	for ; end < len(s.parts); end++ {
 		if p := &s.parts[end]; p.include {
-			if !s.sameTopic(head, p) {
+			if !sameTopic(head, p) {
 				break
 			}
 			n++
@@ -103,6 +103,12 @@ func (s *fetchCall) replyPart(i int) {
 			r.Aborted = none
 		}
 	}
+	if c.Version < 4 && p.Bytes > 0 {
+		r.Records = s.down[i].size
+		c.Out = r.AppendTo(c.Out, c.Version)
+		addDown(s.c, &s.down[i])
+		return
+	}
 	c.Out = r.AppendTo(c.Out, c.Version)
 	for k := range p.Spans {
 		c.AddSpan(&p.Spans[k])
@@ -134,7 +140,7 @@ func (s *fetchCall) forget() {
 		s.read.Parts[i].Partition = nil
 	}
 	if cap(s.parts) > keepFetchParts {
-		s.parts, s.read.Parts, s.names = nil, nil, nil
+		s.parts, s.read.Parts, s.names, s.down = nil, nil, nil, nil
 		s.req = frame.FetchRequest{}
 	}
 }

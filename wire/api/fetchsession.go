@@ -14,12 +14,14 @@ import (
 // and so does its answer.
 
 const (
-	sessionSlots    = 1000    // max.incremental.fetch.session.cache.slots
-	sessionParts    = 1 << 20 // partitions all sessions together may remember
-	sessionEvictMs  = 120_000 // a session this long unused, or alive, may make room for another
-	sessionFinal    = -1      // session epoch: no session, and an end to the one named
-	sessionInitial  = 0       // session epoch: make one
-	sessionEpochMax = 1<<31 - 1
+	sessionSlots     = 1000     // max.incremental.fetch.session.cache.slots
+	sessionParts     = 1 << 20  // partitions all sessions together may remember
+	sessionBytes     = 64 << 20 // what the names of their topics may take
+	sessionTopicCost = 256      // of a topic, beside its name
+	sessionEvictMs   = 120_000  // a session this long unused, or alive, may make room for another
+	sessionFinal     = -1       // session epoch: no session, and an end to the one named
+	sessionInitial   = 0        // session epoch: make one
+	sessionEpochMax  = 1<<31 - 1
 )
 
 // sessions is the cache. Its mutex covers the table and the times and sizes in
@@ -29,6 +31,7 @@ type sessions struct {
 	mu    sync.Mutex
 	slots int
 	parts int
+	bytes int
 	byID  map[int32]*session
 }
 
@@ -37,6 +40,7 @@ type session struct {
 	id            int32
 	created, used int64 // ms; the cache's
 	held          int   // partitions counted in the cache; the cache's
+	heldBytes     int   // likewise what its topics take
 
 	mu     sync.Mutex
 	epoch  int32 // the next one expected
@@ -46,6 +50,7 @@ type session struct {
 	head   *sessionPart // in the order they are read and answered
 	tail   *sessionPart
 	size   int
+	bytes  int // of its topics
 }
 
 // sessionTopic is a topic of a session.
@@ -97,15 +102,19 @@ func (t *sessions) remove(s *session) {
 	if s != nil && t.byID[s.id] == s {
 		delete(t.byID, s.id)
 		t.parts -= s.held
+		t.bytes -= s.heldBytes
 	}
 }
 
-// create makes a session for size partitions; nil when there is no room for
-// it, and then the client is served without one.
-func (t *sessions) create(size int, byUUID bool, nowMs int64) *session {
+// create makes a session for size partitions of topics that take bytes; nil when
+// there is no room for it, and then the client is served without one.
+func (t *sessions) create(size, bytes int, byUUID bool, nowMs int64) *session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for len(t.byID) >= t.slots || t.parts+size > sessionParts {
+	if size > sessionParts || bytes > sessionBytes {
+		return nil // whoever left
+	}
+	for len(t.byID) >= t.slots || t.parts+size > sessionParts || t.bytes+bytes > sessionBytes {
 		victim := t.victim(size, nowMs)
 		if victim == nil {
 			return nil
@@ -116,9 +125,10 @@ func (t *sessions) create(size int, byUUID bool, nowMs int64) *session {
 	for t.byID[id] != nil {
 		id = rand.Int32N(1<<31-2) + 1
 	}
-	s := &session{id: id, created: nowMs, used: nowMs, held: size, epoch: 1, byUUID: byUUID, names: map[string]*sessionTopic{}, ids: map[[16]byte]*sessionTopic{}}
+	s := &session{id: id, created: nowMs, used: nowMs, held: size, heldBytes: bytes, epoch: 1, byUUID: byUUID, names: map[string]*sessionTopic{}, ids: map[[16]byte]*sessionTopic{}}
 	t.byID[id] = s
 	t.parts += size
+	t.bytes += bytes
 	return s
 }
 
@@ -146,17 +156,18 @@ func (t *sessions) victim(size int, nowMs int64) *session {
 	return small
 }
 
-// resize counts the partitions a session has gained or lost. It is false, and
-// the session gone, when the cache has no room for it any more.
-func (t *sessions) resize(s *session, size int) bool {
+// resize counts the partitions and bytes a session has gained or lost. It is
+// false, and the session gone, when the cache has no room for it any more.
+func (t *sessions) resize(s *session, size, bytes int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.byID[s.id] != s {
 		return false
 	}
 	t.parts += size - s.held
-	s.held = size
-	if t.parts > sessionParts {
+	t.bytes += bytes - s.heldBytes
+	s.held, s.heldBytes = size, bytes
+	if t.parts > sessionParts || t.bytes > sessionBytes {
 		t.remove(s)
 		return false
 	}
@@ -183,6 +194,7 @@ func (s *session) put(name []byte, id [16]byte, index int32) *sessionPart {
 	t := s.topic(name, id)
 	if t == nil {
 		t = &sessionTopic{name: slices.Clone(name), id: id, parts: map[int32]*sessionPart{}}
+		s.bytes += topicBytes(name)
 		if s.byUUID {
 			s.ids[id] = t
 		} else {
@@ -209,6 +221,7 @@ func (s *session) forget(name []byte, id [16]byte, index int32) {
 	s.size--
 	delete(p.topic.parts, index)
 	if len(p.topic.parts) == 0 {
+		s.bytes -= topicBytes(p.topic.name)
 		if s.byUUID {
 			delete(s.ids, id)
 		} else {
@@ -216,6 +229,9 @@ func (s *session) forget(name []byte, id [16]byte, index int32) {
 		}
 	}
 }
+
+// topicBytes is what a topic of a session takes: its name is kept twice.
+func topicBytes(name []byte) int { return sessionTopicCost + 2*len(name) }
 
 func (s *session) push(p *sessionPart) {
 	p.prev, p.next = s.tail, nil

@@ -21,7 +21,11 @@ func (s *fetchCall) enter() frame.ErrorCode {
 		}
 		s.layRequest()
 		if q.SessionEpoch == sessionInitial {
-			if s.session = cache.create(len(q.Parts), byUUID, nowMs); s.session != nil {
+			bytes := 0
+			for t := range q.Topics {
+				bytes += topicBytes(q.Topics[t].Name)
+			}
+			if s.session = cache.create(len(q.Parts), bytes, byUUID, nowMs); s.session != nil {
 				s.remember()
 			}
 		}
@@ -82,14 +86,14 @@ func (s *fetchCall) update(n *session, byUUID bool) frame.ErrorCode {
 	if n.epoch++; n.epoch < 0 || n.epoch == sessionEpochMax {
 		n.epoch = 1
 	}
-	size := n.size
+	size, bytes := n.size, n.bytes
 	s.layCached(n)
 	n.mu.Unlock()
 	switch {
 	case size == 0: // nothing left: the session ends, this fetch goes without
 		s.f.sessions.drop(n.id)
 		return frame.None
-	case len(q.Topics)+len(q.Forgotten) > 0 && !s.f.sessions.resize(n, size):
+	case len(q.Topics)+len(q.Forgotten) > 0 && !s.f.sessions.resize(n, size, bytes):
 		return frame.FetchSessionIDNotFound
 	}
 	s.session, s.incremental = n, true

@@ -3,6 +3,8 @@
 package api
 
 import (
+	"errors"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-broker/samsa/controller/meta"
@@ -48,6 +50,9 @@ func FindCoordinator(cluster Cluster, topics TopicCreator) Handler {
 	}}
 }
 
+// errKind: no coordinator is of that kind.
+var errKind = Fail(frame.InvalidRequest, "Unknown coordinator type")
+
 // taskFunc is a function as a Task.
 type taskFunc func()
 
@@ -70,7 +75,9 @@ func findCoordinators(c *Call, req *kmsg.FindCoordinatorRequest, image *meta.Ima
 		n, err := findCoordinator(c, req, key, image, failed)
 		one := kmsg.NewFindCoordinatorResponseCoordinator()
 		one.Key, one.ErrorCode, one.NodeID, one.Host, one.Port = key, int16(Code(err)), n.id, n.host, n.port
-		one.ErrorMessage = new(string)
+		if one.ErrorMessage = new(string); errors.Is(err, errKind) {
+			one.ErrorMessage = Message(err)
+		}
 		resp.Coordinators = append(resp.Coordinators, one)
 	}
 	c.Reply(resp)
@@ -82,8 +89,10 @@ func findCoordinator(c *Call, req *kmsg.FindCoordinatorRequest, key string, imag
 	switch {
 	case req.CoordinatorType == coordinatorShare && c.Version >= 6, req.CoordinatorType == coordinatorTransaction:
 		return nobody, group.ErrCoordinatorNotAvailable
-	case req.CoordinatorType != coordinatorGroup:
+	case req.CoordinatorType == coordinatorShare:
 		return nobody, group.ErrInvalidRequest
+	case req.CoordinatorType != coordinatorGroup:
+		return nobody, errKind
 	}
 	topic := image.Topic(meta.OffsetsTopic)
 	if failed != nil || topic == nil || len(topic.Partitions) == 0 {

@@ -13,13 +13,11 @@ import (
 	"github.com/samsa-broker/samsa/wire/frame"
 )
 
-// IncrementalAlterConfigs changes single settings of topics (KIP-339): set and
-// delete for all keys, append and subtract for lists.
+// IncrementalAlterConfigs changes single settings of topics, of this broker and
+// of all brokers (KIP-339): set and delete for all keys, append and subtract for
+// lists.
 //
 //	v1  flexible
-//
-// A broker's own settings stand in server.properties: see alterBroker. Deleting
-// one that could only have been set at run time changes nothing and goes well.
 func IncrementalAlterConfigs(broker meta.BrokerID, topics configAlterer, settings settings) Handler {
 	return Handler{Key: 44, Min: 0, Max: 1, Slow: true, Serve: func(c *Call) {
 		req := c.Body.(*kmsg.IncrementalAlterConfigsRequest)
@@ -49,11 +47,17 @@ func changeConfig(r *kmsg.IncrementalAlterConfigsRequestResource, validateOnly b
 	}
 	switch r.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
+		if r.ResourceName == "" {
+			return errAllTopics
+		}
+		for _, op := range r.Configs { // what no topic would take comes before whether there is one
+			if err := applyOp(map[string]string{}, op, settings.TopicList); err != nil {
+				return err
+			}
+		}
 		return topics.AlterTopicConfig(r.ResourceName, func(set map[string]string) (map[string]string, error) {
-			for _, op := range r.Configs {
-				if err := applyOp(set, op, settings); err != nil {
-					return nil, err
-				}
+			if err := applyOps(set, r.Configs, settings.TopicList); err != nil {
+				return nil, err
 			}
 			if err := checkAdopted(set); err != nil {
 				return nil, err
@@ -61,14 +65,9 @@ func changeConfig(r *kmsg.IncrementalAlterConfigsRequestResource, validateOnly b
 			return set, settings.CheckTopicConfig(set)
 		}, validateOnly)
 	case kmsg.ConfigResourceTypeBroker:
-		var keys []string
-		for _, op := range r.Configs {
-			_, dynamic := settings.BrokerKey(op.Name)
-			if op.Op != kmsg.IncrementalAlterConfigOpDelete || !dynamic {
-				keys = append(keys, op.Name)
-			}
-		}
-		return alterBroker(r.ResourceName, keys, broker, settings)
+		return alterBroker(r.ResourceName, broker, topics, settings, func(set map[string]string) (map[string]string, error) {
+			return set, applyOps(set, r.Configs, settings.BrokerList)
+		}, validateOnly)
 	case kmsg.ConfigResourceTypeBrokerLogger:
 		return Fail(frame.InvalidRequest, "This broker has no loggers that could be changed")
 	}
@@ -89,7 +88,7 @@ func checkOps(ops []kmsg.IncrementalAlterConfigsRequestResourceConfig) error {
 		}
 	}
 	if twice != nil {
-		return Fail(frame.InvalidRequest, "Error due to duplicate config keys: "+strings.Join(twice, ","))
+		return errKeysTwice
 	}
 	if null != nil {
 		return Fail(frame.InvalidRequest, "Null value not supported for: "+strings.Join(null, ","))
@@ -97,9 +96,21 @@ func checkOps(ops []kmsg.IncrementalAlterConfigsRequestResourceConfig) error {
 	return nil
 }
 
+// listRule tells what append and subtract may do with a key.
+type listRule = func(key string) (value string, isList, known bool)
+
+func applyOps(set map[string]string, ops []kmsg.IncrementalAlterConfigsRequestResourceConfig, list listRule) error {
+	for _, op := range ops {
+		if err := applyOp(set, op, list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // applyOp changes one key. A list that is not set begins with its default, and
 // a value that is in it is not appended a second time.
-func applyOp(set map[string]string, op kmsg.IncrementalAlterConfigsRequestResourceConfig, rules keyRules) error {
+func applyOp(set map[string]string, op kmsg.IncrementalAlterConfigsRequestResourceConfig, rule listRule) error {
 	switch op.Op {
 	case kmsg.IncrementalAlterConfigOpSet:
 		set[op.Name] = *op.Value
@@ -109,11 +120,11 @@ func applyOp(set map[string]string, op kmsg.IncrementalAlterConfigsRequestResour
 		return nil
 	case kmsg.IncrementalAlterConfigOpAppend, kmsg.IncrementalAlterConfigOpSubtract:
 	default:
-		return Fail(frame.InvalidRequest, fmt.Sprintf("Unknown operation %d on config key: %s", op.Op, op.Name))
+		return Fail(frame.UnknownServerError, fmt.Sprintf("Unknown operation %d on config key: %s", op.Op, op.Name)) // Kafka fails on it
 	}
-	value, isList, known := rules.TopicList(op.Name)
+	value, isList, known := rule(op.Name)
 	if !known {
-		return fmt.Errorf("%w: unknown topic config name: %s", meta.ErrInvalidConfig, op.Name)
+		return Fail(frame.UnknownServerError, "Unknown config name: "+op.Name) // Kafka fails on it
 	}
 	if !isList {
 		return fmt.Errorf("%w: config value append and subtract are only allowed for lists, not for config key: %s", meta.ErrInvalidConfig, op.Name)

@@ -24,8 +24,7 @@ type Lookup interface {
 //	v6  flexible               v7  -3, the largest timestamp (KIP-734)
 //	v8  -4, the local log start (KIP-405)              v9  -5, the end of tiered storage
 //
-// Not done here: v0's list of segment boundaries; it gets the one offset that
-// v1 would give.
+// Version 0 lists where segments begin, newest first.
 func ListOffsets(d Deps) Handler {
 	l := &offsetLister{lookup: d.Reader, places: Places{d.Cluster}}
 	return Handler{Key: 2, Min: 0, Max: 9, Serve: l.serve}
@@ -48,6 +47,9 @@ var timeSince = map[int64]int16{
 var (
 	errUnknownTime = Fail(frame.UnsupportedVersion, "api: this special timestamp is not known in this version of ListOffsets")
 	errTwice       = Fail(frame.InvalidRequest, "api: the partition is named twice")
+	// Kafka runs into these.
+	errIsolation     = Fail(frame.UnknownServerError, "api: there is no such isolation level")
+	errFewerThanNone = Fail(frame.UnknownServerError, "api: fewer than no offsets are asked for")
 )
 
 func (l *offsetLister) serve(c *Call) {
@@ -78,11 +80,17 @@ func (l *offsetLister) serve(c *Call) {
 				putOffset(out, c.Version, a, err)
 				answered()
 			}
-			if c.Version > 0 && times[id] > 1 { // all of them, as in Kafka
+			switch {
+			case c.Version == 0:
+				l.list(c, req, topic.Topic, in, func(offsets []engine.Offset, err error) {
+					putOffsets(out, offsets, err)
+					answered()
+				})
+			case times[id] > 1: // all of them, as in Kafka
 				done(replica.TimeAnswer{}, errTwice)
-				continue
+			default:
+				l.ask(c, req, topic.Topic, in, done)
 			}
-			l.ask(c, req, topic.Topic, in, done)
 		}
 	}
 }
@@ -93,15 +101,40 @@ type topicPartition struct {
 	index int32
 }
 
+// list puts one partition's question of version 0; done runs once, on the loop.
+func (l *offsetLister) list(c *Call, req *kmsg.ListOffsetsRequest, topic string, in *kmsg.ListOffsetsRequestTopicPartition, done func([]engine.Offset, error)) {
+	p := l.lookup.Lookup([]byte(topic), in.Partition)
+	switch {
+	case in.Timestamp < replica.TimeEarliest:
+		done(nil, errUnknownTime)
+	case p == nil:
+		done(nil, l.places.Missing([]byte(topic), in.Partition))
+	case in.MaxNumOffsets < 0:
+		done(nil, errFewerThanNone)
+	default:
+		p.OffsetsBefore(in.Timestamp, int(in.MaxNumOffsets), req.ReplicaID == -1, c.Home(), done)
+	}
+}
+
+// putOffsets writes one partition's answer of version 0.
+func putOffsets(out *kmsg.ListOffsetsResponseTopicPartition, offsets []engine.Offset, err error) {
+	out.ErrorCode = int16(Code(err))
+	for _, o := range offsets {
+		out.OldStyleOffsets = append(out.OldStyleOffsets, int64(o))
+	}
+}
+
 // ask puts one partition's question; done runs once, on the loop.
 func (l *offsetLister) ask(c *Call, req *kmsg.ListOffsetsRequest, topic string, in *kmsg.ListOffsetsRequestTopicPartition, done func(replica.TimeAnswer, error)) {
 	p := l.lookup.Lookup([]byte(topic), in.Partition)
 	since, special := timeSince[in.Timestamp]
 	switch {
-	case p == nil:
-		done(replica.TimeAnswer{}, l.places.Missing([]byte(topic), in.Partition))
 	case in.Timestamp < 0 && (!special || c.Version < since):
 		done(replica.TimeAnswer{}, errUnknownTime)
+	case c.Version >= 2 && req.ReplicaID == -1 && req.IsolationLevel != frame.ReadUncommitted && req.IsolationLevel != frame.ReadCommitted:
+		done(replica.TimeAnswer{}, errIsolation)
+	case p == nil:
+		done(replica.TimeAnswer{}, l.places.Missing([]byte(topic), in.Partition))
 	case in.Timestamp == timeTiered:
 		done(replica.TimeAnswer{Offset: -1, Timestamp: -1, Epoch: -1}, nil)
 	default:
@@ -125,7 +158,4 @@ func putOffset(out *kmsg.ListOffsetsResponseTopicPartition, version int16, a rep
 		return
 	}
 	out.Offset, out.Timestamp, out.LeaderEpoch = int64(a.Offset), a.Timestamp, int32(a.Epoch)
-	if version == 0 && a.Offset >= 0 {
-		out.OldStyleOffsets = []int64{int64(a.Offset)}
-	}
 }

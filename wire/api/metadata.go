@@ -39,12 +39,20 @@ type describer struct {
 	creator TopicCreator // nil: auto.create.topics.enable is false
 }
 
-// errTopicIDs: before v12 topics are named, from v12 on they may be numbered.
-var errTopicIDs = Fail(frame.InvalidRequest, "api: topics cannot be asked for by id before Metadata v12")
+// What Metadata itself finds wrong: before v12 topics are named, from v12 on
+// they may be numbered. Kafka fails on a topic that is neither.
+var (
+	errTopicIDs = Fail(frame.InvalidRequest, "api: topics cannot be asked for by id before Metadata v12")
+	errNoTopic  = Fail(frame.UnknownServerError, "api: a topic has neither name nor id")
+)
 
 func (m *describer) serve(c *Call) {
 	req := c.Body.(*kmsg.MetadataRequest)
 	resp := c.Response().(*kmsg.MetadataResponse)
+	if err := checkTopics(c.Version, req); err != nil {
+		c.Reply(refuseAll(req, resp, err))
+		return
+	}
 	image := m.cluster.Load()
 	if req.Topics == nil || c.Version == 0 && len(req.Topics) == 0 {
 		for _, t := range image.Topics() {
@@ -75,27 +83,63 @@ func (m *describer) serve(c *Call) {
 	c.Reply(resp)
 }
 
-// asked answers for the topics the request names, each once.
+// checkTopics is what is wrong with the topics a request names.
+func checkTopics(version int16, req *kmsg.MetadataRequest) error {
+	ids, nobody := false, false
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		if version >= 10 && version < 12 && (t.Topic == nil || t.TopicID != [16]byte{}) {
+			return errTopicIDs
+		}
+		ids = ids || t.TopicID != [16]byte{}
+		nobody = nobody || t.Topic == nil
+	}
+	if nobody && !ids {
+		return errNoTopic
+	}
+	return nil
+}
+
+// refuseAll answers each topic with err, and tells nothing else.
+func refuseAll(req *kmsg.MetadataRequest, resp *kmsg.MetadataResponse, err error) *kmsg.MetadataResponse {
+	resp.ControllerID = -1
+	for _, t := range req.Topics {
+		out := kmsg.NewMetadataResponseTopic()
+		if out.Topic = t.Topic; t.Topic == nil {
+			out.Topic = new(string)
+		}
+		out.TopicID, out.ErrorCode = t.TopicID, int16(Code(err))
+		resp.Topics = append(resp.Topics, out)
+	}
+	return resp
+}
+
+// asked answers for the topics the request names, each once. Where one of them
+// has an id the names do not count, as in Kafka.
 func (m *describer) asked(c *Call, req *kmsg.MetadataRequest, image *meta.Image) []kmsg.MetadataResponseTopic {
 	create := m.creator != nil && (c.Version < 4 || req.AllowAutoTopicCreation)
-	seen := make(map[string]bool, len(req.Topics))
 	out := make([]kmsg.MetadataResponseTopic, 0, len(req.Topics))
+	ids := map[[16]byte]bool{{}: true}
 	for i := range req.Topics {
-		in := &req.Topics[i]
-		switch {
-		case c.Version < 12 && (in.Topic == nil || in.TopicID != [16]byte{}):
-			out = append(out, refusedTopic(c, in.Topic, in.TopicID, errTopicIDs))
-		case in.Topic == nil:
-			t := image.TopicByID(meta.TopicID(in.TopicID))
-			if t == nil {
-				out = append(out, refusedTopic(c, nil, in.TopicID, meta.ErrUnknownTopicID))
-			} else if !seen[t.Name] {
-				seen[t.Name] = true
-				out = append(out, m.topic(c, image, t))
-			}
-		case !seen[*in.Topic]:
-			seen[*in.Topic] = true
-			out = append(out, m.named(c, image, *in.Topic, create))
+		id := req.Topics[i].TopicID
+		if ids[id] {
+			continue
+		}
+		ids[id] = true
+		if t := image.TopicByID(meta.TopicID(id)); t != nil {
+			out = append(out, m.topic(c, image, t))
+		} else {
+			out = append(out, refusedTopic(c, nil, id, meta.ErrUnknownTopicID))
+		}
+	}
+	if len(ids) > 1 {
+		return out
+	}
+	seen := make(map[string]bool, len(req.Topics))
+	for i := range req.Topics {
+		if name := *req.Topics[i].Topic; !seen[name] {
+			seen[name] = true
+			out = append(out, m.named(c, image, name, create))
 		}
 	}
 	return out
@@ -123,9 +167,6 @@ func (m *describer) named(c *Call, image *meta.Image, name string, create bool) 
 // refusedTopic is the answer for a topic that is not there.
 func refusedTopic(c *Call, name *string, id [16]byte, err error) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
-	if name == nil && c.Version < 12 {
-		name = kmsg.StringPtr("") // null only since v12
-	}
 	out.Topic, out.TopicID = name, id
 	out.IsInternal = name != nil && isInternal([]byte(*name))
 	out.ErrorCode = int16(Code(err))

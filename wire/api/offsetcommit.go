@@ -27,27 +27,30 @@ func OffsetCommit(groups Groups, cluster Cluster) Handler {
 			Generation:  req.Generation,
 			RetentionMs: req.RetentionTimeMillis,
 		}
-		image := cluster.Load()
-		var codes []*int16 // where the answers to r.Offsets go
-		resp.Topics = make([]kmsg.OffsetCommitResponseTopic, len(req.Topics))
-		for i, t := range req.Topics {
-			out := &resp.Topics[i]
-			out.Topic, out.Partitions = t.Topic, make([]kmsg.OffsetCommitResponseTopicPartition, len(t.Partitions))
-			for j, p := range t.Partitions {
-				out.Partitions[j].Partition = p.Partition
-				code := &out.Partitions[j].ErrorCode
+		image, reply := cluster.Load(), commitReply{resp, map[string]int{}}
+		place := map[group.TopicPartition]int{} // of each in r.Offsets; the last word on one counts
+		for _, t := range req.Topics {
+			if image.Topic(t.Topic) == nil {
+				_ = reply.topic(t.Topic) // it is named even when no partition is
+			}
+			for _, p := range t.Partitions {
+				at := group.TopicPartition{Topic: t.Topic, Partition: p.Partition}
 				if image.Partition(meta.Partition{Topic: t.Topic, Index: p.Partition}) == nil {
-					*code = int16(Code(replica.ErrUnknownPartition))
+					reply.put(at, replica.ErrUnknownPartition)
 					continue
 				}
-				codes = append(codes, code)
-				r.Offsets = append(r.Offsets, group.CommitOffset{
-					TopicPartition: group.TopicPartition{Topic: t.Topic, Partition: p.Partition},
+				i, twice := place[at]
+				if !twice {
+					i = len(r.Offsets)
+					place[at], r.Offsets = i, append(r.Offsets, group.CommitOffset{})
+				}
+				r.Offsets[i] = group.CommitOffset{
+					TopicPartition: at,
 					Offset:         p.Offset,
 					LeaderEpoch:    p.LeaderEpoch,
 					Metadata:       deref(p.Metadata),
 					TimestampMs:    p.Timestamp,
-				})
+				}
 			}
 		}
 		if len(r.Offsets) == 0 {
@@ -56,9 +59,32 @@ func OffsetCommit(groups Groups, cluster Cluster) Handler {
 		}
 		groups.Ask(r, c.Home(), func(answer group.Answer) {
 			for i, err := range answer.(*group.CommitAnswer).Errs {
-				*codes[i] = int16(Code(err))
+				reply.put(r.Offsets[i].TopicPartition, err)
 			}
 			c.Reply(resp)
 		})
 	}}
+}
+
+// commitReply gathers the answer topic by topic.
+type commitReply struct {
+	resp   *kmsg.OffsetCommitResponse
+	places map[string]int // of topics in resp
+}
+
+// topic finds a topic's place in the answer, or makes it.
+func (r *commitReply) topic(name string) *kmsg.OffsetCommitResponseTopic {
+	i, ok := r.places[name]
+	if !ok {
+		i = len(r.resp.Topics)
+		t := kmsg.NewOffsetCommitResponseTopic()
+		t.Topic, r.places[name] = name, i
+		r.resp.Topics = append(r.resp.Topics, t)
+	}
+	return &r.resp.Topics[i]
+}
+
+func (r *commitReply) put(at group.TopicPartition, err error) {
+	t := r.topic(at.Topic)
+	t.Partitions = append(t.Partitions, kmsg.OffsetCommitResponseTopicPartition{Partition: at.Partition, ErrorCode: int16(Code(err))})
 }

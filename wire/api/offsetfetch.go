@@ -3,6 +3,8 @@
 package api
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-broker/samsa/replica/group"
@@ -32,6 +34,7 @@ func OffsetFetch(groups Groups) Handler {
 			for _, t := range g.Topics {
 				r.Partitions = appendPartitions(r.Partitions, t.Topic, t.Partitions)
 			}
+			r.Partitions = eachOnce(r.Partitions)
 			groups.Ask(r, c.Home(), func(answer group.Answer) {
 				a := answer.(*group.FetchAnswer)
 				out.ErrorCode = int16(Code(a.Err))
@@ -57,12 +60,14 @@ func fetchOneGroup(c *Call, groups Groups, req *kmsg.OffsetFetchRequest, resp *k
 	for _, t := range req.Topics {
 		r.Partitions = appendPartitions(r.Partitions, t.Topic, t.Partitions)
 	}
+	asked := r.Partitions
+	r.Partitions = eachOnce(r.Partitions)
 	groups.Ask(r, c.Home(), func(answer group.Answer) {
 		a := answer.(*group.FetchAnswer)
 		offsets := a.Offsets
 		if a.Err != nil && c.Version < 2 { // no other place to say it
-			offsets = make([]group.FetchedOffset, len(r.Partitions))
-			for i, tp := range r.Partitions {
+			offsets = make([]group.FetchedOffset, len(asked))
+			for i, tp := range asked {
 				offsets[i] = group.FetchedOffset{TopicPartition: tp, Offset: -1, LeaderEpoch: -1, Err: a.Err}
 			}
 		}
@@ -75,6 +80,9 @@ func fetchOneGroup(c *Call, groups Groups, req *kmsg.OffsetFetchRequest, resp *k
 			p := kmsg.NewOffsetFetchResponseTopicPartition()
 			p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = o.Partition, o.Offset, o.LeaderEpoch, &o.Metadata
 			p.ErrorCode = int16(Code(o.Err))
+			if c.Version == 0 {
+				p.Metadata = new(string) // ZooKeeper has no place for it
+			}
 			if c.Version == 0 && o.Err == nil && o.Offset == -1 {
 				p.ErrorCode = int16(frame.UnknownTopicOrPartition)
 			}
@@ -89,4 +97,22 @@ func appendPartitions(to []group.TopicPartition, topic string, partitions []int3
 		to = append(to, group.TopicPartition{Topic: topic, Partition: p})
 	}
 	return to
+}
+
+// eachOnce gives each partition once, topic by topic, as Kafka's maps do.
+func eachOnce(asked []group.TopicPartition) []group.TopicPartition {
+	order := map[string]int{} // of topics as they are met
+	seen := make(map[group.TopicPartition]bool, len(asked))
+	var once []group.TopicPartition
+	for _, at := range asked {
+		if _, known := order[at.Topic]; !known {
+			order[at.Topic] = len(order)
+		}
+		if !seen[at] {
+			seen[at] = true
+			once = append(once, at)
+		}
+	}
+	slices.SortStableFunc(once, func(a, b group.TopicPartition) int { return order[a.Topic] - order[b.Topic] })
+	return once
 }

@@ -5,6 +5,7 @@ package api
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/samsa-broker/samsa/engine"
@@ -21,7 +22,8 @@ type Appender interface {
 
 // Produce appends batches.
 //
-//	v0-2  message sets of magic 0 and 1: answered UNSUPPORTED_VERSION for now
+//	v0-2  message sets of magic 0 and 1, converted: produce_old.go
+//	v1    throttle time      v2  log append time
 //	v3    exactly one batch of format v2 per partition; transactional id
 //	v5    log start offset    v7  zstd allowed    v8  record errors (KIP-467)
 //	v9    flexible            v10 current leader  v11 same as v10
@@ -40,6 +42,8 @@ type producer struct {
 	config   func(*replica.Partition) *engine.Config
 	now      func() time.Time
 	scratch  scratches
+	gate     gate // of conversions
+	wide     turnstile
 }
 
 // produceCall is one Produce on its way: Call.State, used again and again.
@@ -51,8 +55,9 @@ type produceCall struct {
 	app   replica.AppendRequest
 	kept  []*batch.Scratch // hold rewritten batches until the append is done
 	heavy bool             // the batches are checked on the pool
+	old   oldCall          // of a conversion
 
-	check, checked, placed, done, late produceStep
+	check, wide, checked, placed, done, late, gone produceStep
 }
 
 // produceStep is a continuation of a produceCall: a Task that allocates nothing.
@@ -71,10 +76,15 @@ func (p *producer) state(c *Call) *produceCall {
 	}
 	s := &produceCall{c: c, p: p}
 	s.check = produceStep{s, (*produceCall).onPool}
+	s.wide = produceStep{s, (*produceCall).onWide}
 	s.checked = produceStep{s, (*produceCall).append}
 	s.placed = produceStep{s, (*produceCall).onPlaced}
 	s.done = produceStep{s, (*produceCall).reply}
 	s.late = produceStep{s, (*produceCall).onTimeout}
+	s.old.granted = produceStep{s, (*produceCall).onGranted}
+	s.old.pool = produceStep{s, (*produceCall).onOldPool}
+	s.old.back = produceStep{s, (*produceCall).onNarrow}
+	s.gone = produceStep{s, (*produceCall).onGone}
 	c.State = s
 	return s
 }
@@ -93,15 +103,23 @@ func (p *producer) serve(c *Call) {
 		c.Close(err)
 		return
 	}
+	fault := s.fault()
+	if fault == nil {
+		s.req.Once()
+	}
 	s.prepare()
-	if err := s.refusal(); err != nil {
-		for i := range s.app.Parts {
-			s.app.Parts[i].Err = err
-		}
-		s.reply()
+	if fault == nil {
+		fault = s.refusal()
+	}
+	if fault != nil {
+		s.refuseAll(fault)
 		return
 	}
 	s.locate()
+	if c.Version < 3 {
+		s.convert()
+		return
+	}
 	if s.heavy {
 		c.Go(&s.check)
 		return
@@ -129,20 +147,16 @@ func (s *produceCall) prepare() {
 
 // refusal is what is wrong with the request as a whole.
 func (s *produceCall) refusal() error {
-	switch {
-	case s.c.Version < 3:
-		return errOldProduce
-	case s.req.Acks < -1 || s.req.Acks > 1:
-		return errAcks
-	case s.req.TransactionalID != nil:
-		return errTransactional
+	if s.c.Version < 3 {
+		if err := s.oldRefusal(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // What Produce itself finds wrong.
 var (
-	errOldProduce    = Fail(frame.UnsupportedVersion, "api: Produce below v3 is not served yet")
 	errAcks          = Fail(frame.InvalidRequiredAcks, "api: acks must be -1, 0 or 1")
 	errTransactional = Fail(frame.InvalidTxnState, "api: transactions are not served yet")
 	errInternal      = Fail(frame.InvalidTopicException, "api: clients may not write to internal topics")
@@ -171,6 +185,9 @@ func (s *produceCall) locate() {
 				part.Partition = p
 				part.Err = s.judge(part, in.Records)
 			}
+			if !s.validAcks() && !comesBeforeAcks(part.Err) {
+				part.Err = errAcks
+			}
 			if part.Err != nil {
 				part.Partition = nil
 			}
@@ -180,6 +197,12 @@ func (s *produceCall) locate() {
 
 // judge looks at one partition's batch without opening it.
 func (s *produceCall) judge(part *replica.AppendPart, records []byte) error {
+	if s.c.Version < 3 { // all of it on the pool
+		if records == nil {
+			return errOldNull
+		}
+		return nil
+	}
 	if len(records) < batch.PeekSize {
 		return errNoBatch
 	}
@@ -191,13 +214,15 @@ func (s *produceCall) judge(part *replica.AppendPart, records []byte) error {
 	b, rest, err := batch.Next(records)
 	if errors.Is(err, batch.ErrShort) {
 		return fmt.Errorf("%w: %v", errNoBatch, err) // cut short: Kafka sees no batch in it, and sending it again does not help
+	} else if errors.Is(err, batch.ErrTooLarge) {
+		return fmt.Errorf("%w: %v", batch.ErrUnreadable, err) // a length near 2^31: Kafka fails on it
 	} else if err != nil {
 		return err
 	}
 	config := s.p.config(part.Partition)
 	switch {
-	case len(rest) > 0:
-		return errNoBatch
+	case len(rest) > 0 && secondBatch(rest) != nil:
+		return secondBatch(rest)
 	case b.Codec() == batch.CodecZstd && s.c.Version < 7:
 		return errZstd
 	case b.IsTransactional():
@@ -212,9 +237,21 @@ func (s *produceCall) judge(part *replica.AppendPart, records []byte) error {
 	return nil
 }
 
-// onPool checks the batches on the pool and goes back to the loop.
+// onPool checks the batches on the pool and goes back to the loop; those that
+// decompress to very much wait for their turn.
 func (s *produceCall) onPool() {
+	if s.checkAll(poolPlainBytes) {
+		s.c.Home().Post(&s.checked)
+	} else if s.p.wide.enter(s) {
+		s.onWide()
+	}
+}
+
+// onWide checks them again, as the only ones.
+func (s *produceCall) onWide() {
 	s.checkAll(batch.DefaultMaxSize)
+	debug.FreeOSMemory() // before the next takes as much again
+	s.p.wide.leave()
 	s.c.Home().Post(&s.checked)
 }
 
@@ -254,14 +291,7 @@ func (s *produceCall) checkAll(plain int) bool {
 // checkOne validates one batch and puts what belongs into the log in its place.
 func (s *produceCall) checkOne(part *replica.AppendPart, now int64, plain int, scratch *batch.Scratch) (rewritten bool, err error) {
 	config := s.p.config(part.Partition)
-	rules := batch.Rules{
-		TargetCodec: batch.CodecProducer, Level: config.Compression.Level, TimestampType: batch.TimestampType(config.MessageTimestampType),
-		BeforeMaxMs: config.BeforeMaxMs, AfterMaxMs: config.AfterMaxMs, Now: now, Compact: config.Compact, MaxSize: plain, Origin: batch.Client,
-	}
-	if !config.Compression.Producer {
-		rules.TargetCodec = config.Compression.Codec
-	}
-	b, info, err := batch.Check(part.Batches, rules, scratch)
+	b, info, err := batch.Check(part.Batches, s.rules(config, now, plain), scratch)
 	if err != nil {
 		return false, err
 	}
@@ -272,19 +302,47 @@ func (s *produceCall) checkOne(part *replica.AppendPart, now int64, plain int, s
 	return info.Rewritten, nil
 }
 
+// rules are what a partition's settings ask of a batch that may decompress to
+// plain bytes.
+func (s *produceCall) rules(config *engine.Config, now int64, plain int) batch.Rules {
+	rules := batch.Rules{
+		TargetCodec: batch.CodecProducer, Level: config.Compression.Level, TimestampType: batch.TimestampType(config.MessageTimestampType),
+		BeforeMaxMs: config.BeforeMaxMs, AfterMaxMs: config.AfterMaxMs, Now: now, Compact: config.Compact, MaxSize: plain, Origin: batch.Client,
+	}
+	if !config.Compression.Producer {
+		rules.TargetCodec = config.Compression.Codec
+	}
+	return rules
+}
+
 // append hands everything to the replicas.
 func (s *produceCall) append() {
 	s.app.Acks, s.app.Home, s.app.Placed, s.app.Done = s.req.Acks, s.c.Home(), &s.placed, &s.done
 	s.p.appender.Append(&s.app)
 }
 
+// ownDiskMs is how long a Produce waits at least: its timeout is meant for other
+// replicas, and in Kafka an append to the own log is none.
+const ownDiskMs = 1000
+
 // onPlaced: everything stands in its queue. From now on the clock runs for the
 // in-sync replicas.
 func (s *produceCall) onPlaced() {
 	if s.req.Acks == replica.AcksAll {
-		s.c.Park(time.Duration(max(s.req.TimeoutMs, 0))*time.Millisecond, &s.late, nil)
+		s.c.Park(time.Duration(max(s.req.TimeoutMs, ownDiskMs))*time.Millisecond, &s.late, &s.gone)
 	}
 	s.c.Placed()
+}
+
+// goneWait is how long a Produce waits for the in-sync replicas when its peer
+// sends no more, but may still read.
+const goneWait = 10 * time.Second
+
+// onGone: the connection ends. What the client asked for is on its way and is
+// carried out, but a timeout of its choosing does not keep its frame for long;
+// and not at all when nobody is left to read the answer.
+func (s *produceCall) onGone() {
+	s.c.Park(min(goneWait, time.Duration(max(s.req.TimeoutMs, 0))*time.Millisecond), &s.late, nil)
 }
 
 // onTimeout: the in-sync replicas did not have it in time.

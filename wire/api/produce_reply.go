@@ -17,6 +17,7 @@ func (s *produceCall) reply() {
 		s.kept[i] = nil
 	}
 	s.kept = s.kept[:0]
+	s.freeOld()
 	c := s.c
 	if s.req.Acks == 0 {
 		err := s.firstError()
@@ -37,7 +38,7 @@ func (s *produceCall) reply() {
 		part := &s.app.Parts[i]
 		r := &s.resp.Parts[i]
 		*r = frame.ProduceResult{Index: s.req.Parts[i].Index, Base: int64(part.Base), AppendTimeMs: part.AppendTimeMs, LogStart: int64(part.LogStart), Leader: -1}
-		if part.Err != nil {
+		if part.Err != nil && part.Err != errOldNothing {
 			explain(r, part.Err)
 			r.LogStart = s.startOf(i, r.Code, part.Err)
 		}
@@ -75,13 +76,12 @@ func (s *produceCall) startOf(part int, code frame.ErrorCode, err error) int64 {
 func explain(r *frame.ProduceResult, err error) {
 	r.Code = Code(err)
 	r.Base, r.AppendTimeMs, r.LogStart = -1, -1, -1
-	switch r.Code {
-	case frame.UnknownTopicOrPartition, frame.NotLeaderOrFollower, frame.RequestTimedOut, frame.NotEnoughReplicas:
-		return // the code says it all
-	}
-	r.Message = err.Error()
 	var records *batch.RecordsError
-	if errors.As(err, &records) {
+	if errors.Is(err, errBrokenHeader) {
+		r.Message = err.Error()
+	}
+	if errors.As(err, &records) { // otherwise Kafka has words for what is wrong with records only
+		r.Message = err.Error()
 		for _, e := range records.Records {
 			r.RecordErrors = append(r.RecordErrors, frame.RecordError{Index: e.Index, Message: e.Reason})
 		}
@@ -91,7 +91,7 @@ func explain(r *frame.ProduceResult, err error) {
 // firstError is the first part's that has one.
 func (s *produceCall) firstError() error {
 	for i := range s.app.Parts {
-		if err := s.app.Parts[i].Err; err != nil {
+		if err := s.app.Parts[i].Err; err != nil && err != errOldNothing {
 			return err
 		}
 	}

@@ -19,7 +19,7 @@ func loadConfig(t *testing.T, lines string) *BrokerConfig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewBrokerConfig(b)
+	return NewBrokerConfig(func() *config.Broker { return b })
 }
 
 func find(t *testing.T, list []Setting, name string) Setting {
@@ -71,13 +71,10 @@ func TestBrokerConfig(t *testing.T) {
 	if _, _, known := b.TopicList("nonsense"); known {
 		t.Error("nonsense is known")
 	}
-	if known, dynamic := b.BrokerKey("broker.id"); !known || dynamic {
-		t.Error("broker.id cannot change")
+	if v, isList, known := b.BrokerList("log.cleanup.policy"); v != "delete" || !isList || !known {
+		t.Errorf("log.cleanup.policy: %s %t %t", v, isList, known)
 	}
-	if known, dynamic := b.BrokerKey("log.retention.ms"); !known || !dynamic {
-		t.Error("log.retention.ms can change in Kafka")
-	}
-	if known, _ := b.BrokerKey("nonsense"); known {
+	if _, _, known := b.BrokerList("nonsense"); known {
 		t.Error("nonsense is known")
 	}
 }

@@ -191,6 +191,8 @@ func (q *FetchRequest) tags(r *Reader, version int16) {
 		case tag == 1 && version >= 15:
 			q.ReplicaID, q.ReplicaEpoch = f.Int32(), f.Int64()
 			f.Tags()
+		case tag == 1:
+			r.bad = true // Kafka hangs up on a field that this version does not have yet
 		}
 		r.bad = r.bad || f.bad
 	}

@@ -103,5 +103,5 @@ func (r *Reader) abortedCount(version int16, flex bool) int {
 	if version < 4 {
 		return 0
 	}
-	return r.Count(flex, 16)
+	return r.NullableCount(flex, 16)
 }

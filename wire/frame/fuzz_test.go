@@ -8,11 +8,14 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-broker/samsa/cmd/hostiletest"
 )
 
 // FuzzHeader: any bytes are a header or an error; a header read is a header
 // that can be written.
-func FuzzHeader(f *testing.F) {
+func FuzzHeader(tf *testing.F) {
+	f := hostiletest.New(tf)
 	f.Add(AppendHeader(nil, Header{Key: 0, Version: 3, CorrelationID: 1, ClientID: []byte("c")}))
 	f.Add(AppendHeader(nil, Header{Key: 1, Version: 12, CorrelationID: 1}))
 	f.Add([]byte("GET / HTTP/1.1\r\n"))
@@ -30,7 +33,8 @@ func FuzzHeader(f *testing.F) {
 }
 
 // FuzzProduceRequest: what we accept, kmsg reads the same way.
-func FuzzProduceRequest(f *testing.F) {
+func FuzzProduceRequest(tf *testing.F) {
+	f := hostiletest.New(tf)
 	r := rand.New(rand.NewPCG(13, 14))
 	for version := int16(MinProduce); version <= MaxProduce; version++ {
 		f.Add(version, kmsgProduceRequest(r, version).AppendTo(nil))
@@ -51,7 +55,8 @@ func FuzzProduceRequest(f *testing.F) {
 }
 
 // FuzzFetchRequest: what we accept, kmsg reads the same way.
-func FuzzFetchRequest(f *testing.F) {
+func FuzzFetchRequest(tf *testing.F) {
+	f := hostiletest.New(tf)
 	r := rand.New(rand.NewPCG(15, 16))
 	for version := int16(MinFetch); version <= MaxFetch; version++ {
 		f.Add(version, kmsgFetchRequest(r, version).AppendTo(nil))
@@ -72,7 +77,8 @@ func FuzzFetchRequest(f *testing.F) {
 
 // FuzzProduceResponse and FuzzFetchResponse: responses come from brokers, which
 // are outside too.
-func FuzzProduceResponse(f *testing.F) {
+func FuzzProduceResponse(tf *testing.F) {
+	f := hostiletest.New(tf)
 	r := rand.New(rand.NewPCG(17, 18))
 	for version := int16(MinProduce); version <= MaxProduce; version++ {
 		f.Add(version, randomProduceResponse(r).AppendTo(nil, version))
@@ -93,7 +99,8 @@ func FuzzProduceResponse(f *testing.F) {
 }
 
 // FuzzFetchResponse: see FuzzProduceResponse.
-func FuzzFetchResponse(f *testing.F) {
+func FuzzFetchResponse(tf *testing.F) {
+	f := hostiletest.New(tf)
 	r := rand.New(rand.NewPCG(19, 20))
 	for version := int16(MinFetch); version <= MaxFetch; version++ {
 		f.Add(version, appendFetch(nil, version, randomFetchResponse(r)))

@@ -121,32 +121,39 @@ func (r *Reader) String(compact bool) []byte {
 	return r.Take(n)
 }
 
-// NullableString reads a string; nil means null, an empty one is not nil.
+// NullableString reads a string; nil means null, as any negative length does in
+// Kafka; an empty one is not nil.
 func (r *Reader) NullableString(compact bool) []byte {
 	n := r.length(compact, true)
-	if n == -1 {
+	if n < 0 {
 		return nil
 	}
 	return r.Take(n)
 }
 
-// NullableBytes reads a byte field; nil means null, an empty one is not nil.
+// NullableBytes reads a byte field; nil means null, as any negative length does
+// in Kafka; an empty one is not nil.
 func (r *Reader) NullableBytes(compact bool) []byte {
 	n := r.length(compact, false)
-	if n == -1 {
+	if n < 0 {
 		return nil
 	}
 	return r.Take(n)
 }
 
 // Count reads the length of an array whose elements take at least min bytes
-// each. A count that the remaining bytes cannot hold is malformed; null counts
-// as none.
+// each. A count that the remaining bytes cannot hold is malformed, and so is
+// null.
 func (r *Reader) Count(compact bool, min int) int {
-	n := r.length(compact, false)
-	if n == -1 {
-		return 0
-	}
+	return r.count(r.length(compact, false), min)
+}
+
+// NullableCount is Count for an array that may be null, which counts as none.
+func (r *Reader) NullableCount(compact bool, min int) int {
+	return r.count(max(0, r.length(compact, false)), min)
+}
+
+func (r *Reader) count(n, min int) int {
 	if n < 0 || n > len(r.b)/min {
 		r.fail()
 		return 0

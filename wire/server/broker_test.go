@@ -35,6 +35,7 @@ type broker struct {
 	server *Server
 	addr   string
 	parts  int
+	isr    []meta.BrokerID // of the partitions to be made
 	config *engine.Config
 	mu     sync.Mutex
 	block  int64
@@ -51,7 +52,7 @@ func (b *broker) AutoCreate(name string) (*meta.Topic, error) {
 	for i := range b.parts {
 		err := b.set.Lead(replica.Leadership{
 			ID: meta.Partition{Topic: name, Index: int32(i)}, Topic: t.ID, Epoch: 5,
-			ISR: []meta.BrokerID{1}, Replicas: []meta.BrokerID{1}, MinISR: 1, Config: b.config,
+			ISR: b.isr, Replicas: b.isr, MinISR: 1, Config: b.config,
 		})
 		if err != nil {
 			return nil, err
@@ -70,7 +71,7 @@ func (b *broker) ProducerIDBlock() (int64, int32, error) {
 
 func newBroker(t *testing.T, loops, parts int) *broker {
 	t.Helper()
-	b := &broker{t: t, parts: parts, config: engine.DefaultConfig()}
+	b := &broker{t: t, parts: parts, isr: []meta.BrokerID{1}, config: engine.DefaultConfig()}
 	d, err := dir.Open(dir.Options{FS: vfs.OS(), Path: t.TempDir(), BrokerID: 1, ClusterID: "cluster", Durability: dir.Journal, JournalBytes: 32 << 20})
 	if err != nil {
 		t.Fatal(err)

@@ -5,21 +5,30 @@ package server
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 )
 
-// budget counts the memory of large frames: for the broker, and for each
-// address, which may use a quarter of it. Reservations are granted in the
+// budget counts the memory of large frames, and of small ones beyond a receive
+// buffer a connection: for the broker, and for each address, which may use a
+// quarter of it. Reservations are granted in the
 // order they were made; one held up by its own address alone does not hold up
-// the others. One larger than the whole waits until nothing else is held.
+// the others. A large frame that finds no other one there is always granted, as
+// it could wait for ever for what is smaller; a purse is not, as its connections
+// go on without.
 type budget struct {
 	mu       sync.Mutex
 	total    int64
 	used     int64
+	large    int64 // of that, by large frames
 	accounts map[netip.Addr]*account
 	head     *reservation
 	tail     *reservation
 	waiting  int
-	round    int // of grant
+	// anyWaiting is waiting > 0, for those who have not the mutex.
+	anyWaiting atomic.Bool
+	// full: one of them waits for the broker's memory, not just for its address's.
+	full  atomic.Bool
+	round int // of grant
 }
 
 // account is what one address holds. Its fields belong to the budget's mutex.
@@ -27,17 +36,27 @@ type account struct {
 	addr  netip.Addr
 	conns int
 	used  int64
+	large int64
 	held  int // the round of grant in which one of its own had to wait
 
 	parked int64 // kept by its waiting control requests; the control budget's
 }
 
-// reservation is a connection's place in the line for memory.
+// reservation is a connection's, or a purse's, place in the line for memory.
 type reservation struct {
 	conn  *conn
+	purse *purse
 	acct  *account
 	bytes int64
 	next  *reservation
+}
+
+// lane is where the granted reservation is posted.
+func (r *reservation) lane() *lane {
+	if r.purse != nil {
+		return r.purse.lane
+	}
+	return r.conn.lane
 }
 
 func newBudget(total int64) *budget {
@@ -71,14 +90,19 @@ func (b *budget) leave(a *account) {
 
 // fits: there is room, or nothing else is in the way.
 func (b *budget) fits(r *reservation) (broker, address bool) {
-	broker = b.used == 0 || b.used+r.bytes <= b.total
-	address = r.acct.used == 0 || r.acct.used+r.bytes <= b.total/4
+	alone := r.purse == nil
+	broker = alone && b.large == 0 || b.used+r.bytes <= b.total
+	address = alone && r.acct.large == 0 || r.acct.used+r.bytes <= b.total/4
 	return broker, address
 }
 
 func (b *budget) take(r *reservation) {
 	b.used += r.bytes
 	r.acct.used += r.bytes
+	if r.purse == nil {
+		b.large += r.bytes
+		r.acct.large += r.bytes
+	}
 }
 
 // reserve takes r's bytes now, or queues r and posts it to its lane once they
@@ -92,6 +116,7 @@ func (b *budget) reserve(r *reservation) bool {
 		return true
 	}
 	b.waiting++
+	b.anyWaiting.Store(true)
 	if b.tail == nil {
 		b.head = r
 	} else {
@@ -115,8 +140,9 @@ func (b *budget) grant() {
 		case broker && address:
 			b.unlink(prev, r)
 			b.take(r)
-			r.conn.lane.loop.Post(r)
+			r.lane().loop.Post(r)
 		case !broker && address:
+			b.full.Store(true)
 			return // first come, first served
 		default:
 			r.acct.held = b.round
@@ -138,10 +164,14 @@ func (b *budget) unlink(prev, r *reservation) {
 	}
 	r.next = nil
 	b.waiting--
+	if b.waiting == 0 {
+		b.anyWaiting.Store(false)
+		b.full.Store(false)
+	}
 }
 
-// release gives n bytes of a back.
-func (b *budget) release(a *account, n int64) {
+// release gives n bytes of a back, taken for a purse or for a large frame.
+func (b *budget) release(a *account, n int64, large bool) {
 	if n == 0 {
 		return
 	}
@@ -149,7 +179,11 @@ func (b *budget) release(a *account, n int64) {
 	defer b.mu.Unlock()
 	b.used -= n
 	a.used -= n
-	if b.used < 0 || a.used < 0 {
+	if large {
+		b.large -= n
+		a.large -= n
+	}
+	if b.used < 0 || b.large < 0 || a.large < 0 || a.used < 0 {
 		panic("BUG: server: more memory given back than was taken")
 	}
 	b.grant()

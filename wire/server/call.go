@@ -39,8 +39,9 @@ type call struct {
 	decoding bool // the charge is the worst case
 
 	arrived, began, ended int64 // loop time
-	outBytes              int
-	sentSpans             int // spans sent and released
+	outBytes              int   // of the reply, spans included
+	outHeld               int   // what those count that lie in memory
+	sentSpans             int   // spans sent and released
 
 	timer          netpoll.Timer
 	timeout, abort api.Task
@@ -84,11 +85,12 @@ func (k *call) finish() {
 	if !k.handler.Produce {
 		c.exclusive--
 	}
-	k.outBytes = 0
+	k.outBytes, k.outHeld = 0, 0
 	if !k.silent {
-		k.outBytes = k.Size()
+		k.outBytes, k.outHeld = k.Size(), heapWeight*len(k.Out)
 	}
 	c.unsent += k.outBytes
+	c.hold(k.outHeld)
 	c.advance()
 }
 
@@ -103,7 +105,7 @@ func (k *call) freeFrame() {
 	}
 	o := k.owner
 	k.owner, k.body = owner{}, nil
-	c.lane.free1(c.acct, o)
+	c.free1(o)
 }
 
 // releaseSpans gives up the spans that were not sent.

@@ -18,15 +18,53 @@ import (
 func (out *output) readCold(sp api.Span, left int) {
 	c := out.conn
 	n := min(left, coldStep)
-	c.reading = true
 	c.slab = c.lane.slabs.get(n)
-	op := &c.readOp
+	op := c.coldOp()
 	op.File, op.FileAt = source(sp)
 	op.Off, op.Data, op.Len = sp.Off()+int64(c.off), c.slab[:n], n
+	c.filler = nil
+	c.queueCold()
+}
+
+// coldOp is the connection's read, made when it is first needed: most
+// connections never are.
+func (out *output) coldOp() *netpoll.Op {
+	if out.readOp == nil {
+		out.readOp = &netpoll.Op{Kind: netpoll.ReadFile, Done: out.onRead}
+	}
+	return out.readOp
+}
+
+// fillSpan has the next bytes of a chunk made that lie in no file, once what
+// was collected before them is sent. It is true when there is nothing to make.
+func (out *output) fillSpan(k *call, ch *api.Chunk) bool {
+	c := out.conn
+	left := ch.Span.Len() - c.off
+	if left == 0 {
+		c.spanSent(k, ch.Span)
+		return true
+	}
+	if len(c.bufs) > 0 {
+		c.send()
+		return false
+	}
+	n := min(left, coldStep)
+	c.slab = c.lane.slabs.get(n)
+	op := c.coldOp()
+	op.Data, op.Len = c.slab[:n], n
+	c.filler = ch.Filler
+	c.queueCold()
+	return false
+}
+
+// queueCold starts the read, or puts it into the lane's line.
+func (out *output) queueCold() {
+	c := out.conn
+	c.reading = true
 	l := c.lane
 	if l.coldBusy < l.server.limits.ColdReads {
 		l.coldBusy++
-		l.loop.Submit(op)
+		c.startCold()
 		return
 	}
 	c.inColdLine = true
@@ -38,6 +76,32 @@ func (out *output) readCold(sp api.Span, left int) {
 	l.coldLast = c
 }
 
+// startCold begins the read: beside the loop, or on the pool what is made there.
+func (out *output) startCold() {
+	c := out.conn
+	if c.filler == nil {
+		c.lane.loop.Submit(c.readOp)
+		return
+	}
+	c.lane.server.pool((*filling)(c).onPool)
+}
+
+// filling is a connection's output while a Filler works for it.
+type filling conn
+
+// onPool makes the bytes.
+func (f *filling) onPool() {
+	op := f.readOp
+	op.N, op.Err = 0, f.filler.Fill(op.Data[:op.Len])
+	if op.Err == nil {
+		op.N = op.Len
+	}
+	f.lane.loop.Post(f)
+}
+
+// Run implements netpoll.Message: the bytes are there.
+func (f *filling) Run() { (*conn)(f).onRead(f.readOp) }
+
 // onRead is Done of the read.
 func (out *output) onRead(op *netpoll.Op) {
 	c := out.conn
@@ -46,8 +110,15 @@ func (out *output) onRead(op *netpoll.Op) {
 	l.coldBusy--
 	l.nextCold()
 	if c.dead {
+		c.filler = nil
 		c.freeSlab()
 		c.settle()
+		return
+	}
+	if c.filler != nil && op.Err != nil {
+		c.filler = nil
+		c.freeSlab()
+		c.kill(fmt.Errorf("server: an answer could not be finished: %w", op.Err))
 		return
 	}
 	if op.Err != nil || op.N != op.Len {
@@ -55,11 +126,14 @@ func (out *output) onRead(op *netpoll.Op) {
 		c.kill(fmt.Errorf("%w: read %d of %d: %w", errCut, op.N, op.Len, op.Err))
 		return
 	}
-	sp := c.head.Chunks()[c.span].Span
-	sp.File().Drop(op.Off, int64(op.N))
-	if l.server.events.Cold != nil {
-		l.server.events.Cold(op.N)
+	if c.filler == nil {
+		sp := c.head.Chunks()[c.span].Span
+		sp.File().Drop(op.Off, int64(op.N))
+		if l.server.events.Cold != nil {
+			l.server.events.Cold(op.N)
+		}
 	}
+	c.filler = nil
 	c.bufs, c.expect, c.covered = append(c.bufs[:0], c.slab), op.N, 0
 	c.advances = op.N
 	c.send()
@@ -77,7 +151,7 @@ func (l *lane) nextCold() {
 	}
 	c.nextCold, c.inColdLine = nil, false
 	l.coldBusy++
-	l.loop.Submit(&c.readOp)
+	c.startCold()
 }
 
 // leaveCold takes a dying connection out of the line for reads.

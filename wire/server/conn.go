@@ -12,25 +12,29 @@ import (
 
 // conn is one connection. It belongs to its lane's loop.
 type conn struct {
-	lane     *lane
-	sock     *netpoll.Sock
-	remote   netip.AddrPort
-	listener string
-	acct     *account
-	client   api.Client
-	clientID []byte // the bytes client.ID was made from
-	active   int64  // when bytes last moved, in the loop's time
-	begun    bool   // a frame has been recognised
+	lane      *lane
+	sock      *netpoll.Sock
+	remote    netip.AddrPort
+	home      *listener // it came in by
+	acct      *account
+	purse     *purse
+	held      int // bytes of small frames, waiting requests and unsent replies
+	blockedAt int // place in the purse's blocked, counted from 1
+	client    api.Client
+	clientID  []byte // the bytes client.ID was made from
+	active    int64  // when bytes last moved, in the loop's time
+	begun     bool   // a frame has been recognised
 
 	input
 	line
 	output
 
+	pushedOut bool // to make room for another
+
 	dead     bool  // no more is started; the socket is being closed
 	closed   bool  // the socket is gone
 	finished bool  // every request it will ever make is in the line
 	why      error // it ended
-	closeOp  netpoll.Op
 
 	next, prev *conn // in the lane
 	nextCold   *conn
@@ -39,18 +43,15 @@ type conn struct {
 // open starts serving a new connection.
 func (l *lane) open(n *newcomer) {
 	addr := n.sock.RemoteAddr()
-	c := &conn{lane: l, sock: n.sock, remote: addr, listener: n.listener.name, acct: n.acct, active: l.loop.Now()}
+	c := &conn{lane: l, sock: n.sock, remote: addr, home: n.listener, acct: n.acct, active: l.loop.Now()}
 	c.client = api.Client{Host: addr.Addr(), Principal: "User:ANONYMOUS", Listener: n.listener.name}
 	c.recvOp = netpoll.Op{Kind: netpoll.Recv, Sock: n.sock, Done: c.onRecv}
-	c.intoOp = netpoll.Op{Kind: netpoll.RecvInto, Sock: n.sock, Done: c.onInto}
-	c.cancelOp = netpoll.Op{Kind: netpoll.Cancel, Target: &c.recvOp, Done: c.onCancel}
 	c.sendOp = netpoll.Op{Sock: n.sock, Done: c.onSent}
-	c.readOp = netpoll.Op{Kind: netpoll.ReadFile, Done: c.onRead}
-	c.closeOp = netpoll.Op{Kind: netpoll.CloseSock, Sock: n.sock, Done: c.onClosed}
 	c.input.conn, c.output.conn = c, c
 	c.room.conn, c.room.acct = c, n.acct
+	l.join(c)
 	l.conns.push(c)
-	l.server.events.opened(c.listener, c.remote)
+	l.server.events.opened(c.home.name, c.remote)
 	l.watch()
 	if l.server.draining.Load() {
 		c.kill(ErrClosed)
@@ -104,7 +105,7 @@ func (c *conn) kill(why error) {
 	c.dropWaiting()
 	c.leaveCold()
 	c.abortParked()
-	c.lane.loop.Submit(&c.closeOp)
+	c.lane.loop.Submit(&netpoll.Op{Kind: netpoll.CloseSock, Sock: c.sock, Done: c.onClosed})
 }
 
 // warn says one line about the connection, and kills it.
@@ -114,7 +115,7 @@ func (c *conn) warn(k kind, why error) {
 		if c.client.ID != "" {
 			id = fmt.Sprintf(" (client %q)", c.client.ID)
 		}
-		return fmt.Sprintf("closed %s on listener %s%s: %v", c.remote, c.listener, id, why)
+		return fmt.Sprintf("closed %s on listener %s%s: %v", c.remote, c.home.name, id, why)
 	})
 	c.kill(why)
 }
@@ -131,15 +132,16 @@ func (c *conn) settle() {
 		return
 	}
 	c.dropDone()
-	if c.head != nil || c.recvOn || c.intoOn || c.canceling || c.roomWait {
+	if c.head != nil || c.recvOn || c.intoOn || c.canceling || c.roomWait || c.resting {
 		return
 	}
 	l := c.lane
 	c.freeSlab()
+	l.part(c)
 	c.lane = nil
 	l.conns.remove(c)
-	l.server.leave(c.acct)
-	l.server.events.closed(c.listener, c.remote, c.why)
+	l.server.leave(c)
+	l.server.events.closed(c.home.name, c.remote, c.why)
 	if l.conns.head == nil {
 		for _, ch := range l.empty {
 			close(ch)
@@ -173,6 +175,9 @@ func (c *conn) advance() {
 	if c.dead {
 		c.settle()
 		return
+	}
+	if c.short() {
+		c.purse.block(c)
 	}
 	if c.finished && c.head == nil && !c.sending && !c.reading {
 		c.kill(c.why)

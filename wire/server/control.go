@@ -13,9 +13,9 @@ import (
 	"github.com/samsa-broker/samsa/wire/frame"
 )
 
-// Requests that kmsg decodes become objects, and its decoders size slices by
-// claimed counts that merely fit the bytes left. So their worst case is charged
-// before decoding; past the budget they are decoded one at a time.
+// Requests that kmsg decodes become objects, many times larger than their bytes.
+// So the worst case is charged before decoding; past the budget they are decoded
+// one at a time.
 
 // decodeFactor is how many bytes of objects one byte of a frame can become: 84
 // measured over the slices of all messages kmsg has, and room for the maps in
@@ -167,7 +167,7 @@ func (k *call) decode() bool {
 	k.freeFrame()
 	req := kmsg.RequestForKey(k.Key)
 	req.SetVersion(k.Version)
-	if err := readBody(req, body); err != nil {
+	if err := k.conn.lane.server.shapes.read(req, body); err != nil {
 		k.conn.warn(kindFrame, fmt.Errorf("%w: api key %d version %d: %w: %w", ErrProtocol, k.Key, k.Version, frame.ErrMalformed, err))
 		k.Silent()
 		return false
@@ -178,9 +178,6 @@ func (k *call) decode() bool {
 	}
 	return true
 }
-
-// readBody decodes body into req.
-func readBody(req kmsg.Request, body []byte) error { return req.ReadFrom(body) }
 
 // settleCharge replaces the worst case by what the request really holds.
 func (k *call) settleCharge(n int64) {

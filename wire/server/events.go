@@ -60,7 +60,9 @@ type kind uint8
 
 const (
 	kindAccept kind = iota
-	kindLimit
+	kindLimit       // max.connections
+	kindPerIP
+	kindRate
 	kindForeign // another protocol
 	kindFrame   // sizes, headers, bodies
 	kindVersion // unknown keys and versions

@@ -137,8 +137,8 @@ func TestFetchRefusals(t *testing.T) {
 		got  frame.ErrorCode
 		want frame.ErrorCode
 	}{
-		{"v0", code(0, one, "t", 0), frame.UnsupportedVersion},
-		{"v3", code(3, one, "t", 0), frame.UnsupportedVersion},
+		{"v0 behind the end", code(0, waits, "t", 99), frame.OffsetOutOfRange},
+		{"v3 as a replica", code(3, spoof, "t", 0), frame.TopicAuthorizationFailed},
 		{"replica", code(11, spoof, "t", 0), frame.TopicAuthorizationFailed},
 		{"unknown topic", code(12, waits, "nope", 0), frame.UnknownTopicOrPartition},
 		{"unknown partition", code(12, waits, "t", 0, 9), frame.UnknownTopicOrPartition},

@@ -12,13 +12,14 @@ import (
 
 // input is the receiving half of a connection.
 type input struct {
-	conn                     *conn
-	recvOp, intoOp, cancelOp netpoll.Op
-	recvOn, intoOn           bool // under way
-	canceling                bool
-	eof                      bool    // nothing follows the pieces
-	pieces                   []piece // received, not yet framed
-	pieceBytes               int
+	conn             *conn
+	recvOp           netpoll.Op
+	intoOp, cancelOp *netpoll.Op // made when first needed
+	recvOn, intoOn   bool        // under way
+	canceling        bool
+	eof              bool    // nothing follows the pieces
+	pieces           []piece // received, not yet framed
+	pieceBytes       int
 
 	// A frame that did not lie in one receive buffer, its length prefix
 	// included, is put together here.
@@ -55,17 +56,21 @@ func (in *input) receive() {
 	if c.dead || c.eof || c.finished || c.canceling || c.intoOn {
 		return
 	}
-	blocked := c.roomWait || c.pieceBytes > pieceBytesUp || len(c.pieces) > piecesUp
+	blocked := c.roomWait || c.pieceBytes > pieceBytesUp || len(c.pieces) > piecesUp ||
+		c.short() && len(c.pieces)+c.length > 0
 	into := c.asm != nil && c.need-c.have > intoBytesFrom && cap(c.asm) >= c.need
 	switch {
 	case c.recvOn && (blocked || into):
 		c.stopReading()
 	case !c.recvOn && into && len(c.pieces) == 0:
 		c.intoOn = true
+		if c.intoOp == nil {
+			c.intoOp = &netpoll.Op{Kind: netpoll.RecvInto, Sock: c.sock, Done: c.onInto}
+		}
 		c.intoOp.Data = c.asm[c.have:min(c.need, c.have+intoStep)]
-		c.lane.loop.Submit(&c.intoOp)
+		c.lane.loop.Submit(c.intoOp)
 	case !c.recvOn && !blocked && !into:
-		c.recvOn = true
+		c.recvOn, c.recvOp.Once = true, c.sips()
 		c.lane.loop.Submit(&c.recvOp)
 	}
 }
@@ -75,7 +80,10 @@ func (in *input) stopReading() {
 	c := in.conn
 	if c.recvOn && !c.canceling {
 		c.canceling = true
-		c.lane.loop.Submit(&c.cancelOp)
+		if c.cancelOp == nil {
+			c.cancelOp = &netpoll.Op{Kind: netpoll.Cancel, Target: &c.recvOp, Done: c.onCancel}
+		}
+		c.lane.loop.Submit(c.cancelOp)
 	}
 }
 
@@ -94,7 +102,7 @@ func (in *input) onCancel(*netpoll.Op) {
 func (in *input) onRecv(op *netpoll.Op) {
 	c := in.conn
 	if op.N > 0 {
-		ch, data := c.lane.received(op.Buf, op.N)
+		ch, data := c.lane.received(c, op.Buf, op.N)
 		if c.dead {
 			c.lane.drop(ch)
 		} else {
@@ -188,6 +196,7 @@ func (in *input) take(p *piece) int {
 		}
 		c.have, c.need = 0, total
 		c.asm = c.lane.slabs.get(min(max(total, prefixBytes), netpoll.BufBytes))
+		c.hold(cap(c.asm))
 	}
 	limit := c.need
 	if c.need == 0 {
@@ -256,6 +265,10 @@ func (in *input) move(n int) {
 	}
 	b := c.lane.slabs.get(n)
 	copy(b, c.asm[:c.have])
+	c.hold(-cap(c.asm))
+	if c.charged == 0 {
+		c.hold(cap(b))
+	}
 	c.lane.slabs.put(c.asm)
 	c.asm = b
 }
@@ -274,6 +287,7 @@ func (in *input) enlarge() {
 	}
 	c.roomWait = true
 	c.lane.server.waiting()
+	c.lane.server.trim()
 }
 
 // enlarged has the memory.
@@ -286,11 +300,16 @@ func (in *input) enlarged() {
 
 // Run implements netpoll.Message: the reservation was granted.
 func (r *reservation) Run() {
+	if r.purse != nil {
+		r.purse.lane.server.waiting()
+		r.purse.granted()
+		return
+	}
 	c := r.conn
 	c.roomWait = false
 	c.lane.server.waiting()
 	if c.dead {
-		c.lane.server.frames.release(r.acct, r.bytes)
+		c.lane.server.frames.release(r.acct, r.bytes, true)
 		c.settle()
 		return
 	}
@@ -320,7 +339,7 @@ func (in *input) assembled() {
 func (in *input) freeAsm() {
 	c := in.conn
 	if c.asm != nil {
-		c.lane.free1(c.acct, owner{slab: c.asm, charged: c.charged})
+		c.free1(owner{slab: c.asm, charged: c.charged})
 		c.asm, c.charged = nil, 0
 	}
 }

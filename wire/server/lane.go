@@ -3,6 +3,7 @@
 package server
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/samsa-broker/samsa/netpoll"
@@ -19,10 +20,22 @@ type lane struct {
 	lent   int    // receive buffers in use
 	free   [maxKeys]*call
 	conns  connList // least recently active first
-	empty  []chan struct{}
+	purses map[*account]*purse
+	idle   int // free calls
+	kept   int // bytes of replies that they keep room for
+
+	trimmer  trimmer
+	trimming atomic.Bool // it is posted
+	tight    bool        // the budget was full when it ran last
+
+	empty []chan struct{}
 
 	patrol   netpoll.Timer // idle connections, frames that do not move
 	patrolOn bool
+
+	resting, rested []*conn // go on in the next turn; the list of the turn before
+	restOp          netpoll.Op
+	restOn          bool
 
 	coldBusy  int // reads of uncached ranges under way
 	coldFirst *conn
@@ -30,7 +43,9 @@ type lane struct {
 }
 
 func newLane(s *Server, loop netpoll.Loop) *lane {
-	l := &lane{server: s, loop: loop}
+	l := &lane{server: s, loop: loop, purses: map[*account]*purse{}}
+	l.trimmer.lane = l
+	l.restOp = netpoll.Op{Kind: netpoll.Cancel, Done: l.onRest}
 	l.patrol.Fire = l.onPatrol
 	return l
 }
@@ -41,25 +56,17 @@ type newcomer struct {
 	sock     *netpoll.Sock
 	listener *listener
 	acct     *account
-	refused  bool
-	op       netpoll.Op
 }
 
 // Run implements netpoll.Message.
-func (n *newcomer) Run() {
-	if n.refused {
-		n.op = netpoll.Op{Kind: netpoll.CloseSock, Sock: n.sock}
-		n.lane.loop.Submit(&n.op)
-		return
-	}
-	n.lane.open(n)
-}
+func (n *newcomer) Run() { n.lane.open(n) }
 
 // chunk is a receive buffer with the number of those who still look at it, or
 // a copy of one.
 type chunk struct {
 	buf  netpoll.Buf
 	copy []byte // slab; nil: buf
+	of   *conn  // holds the copy
 	refs int
 	next *chunk // free list
 }
@@ -83,8 +90,9 @@ func (l *lane) drop(ch *chunk) {
 		return
 	}
 	if ch.copy != nil {
+		ch.of.hold(-cap(ch.copy))
 		l.slabs.put(ch.copy)
-		ch.copy = nil
+		ch.copy, ch.of = nil, nil
 	} else {
 		l.giveBuffer(ch)
 	}
@@ -101,13 +109,15 @@ func (l *lane) giveBuffer(ch *chunk) {
 // many receive buffers are in use they are copied at once, however few: peers
 // that send byte by byte to a line that takes no more must not keep the loop's
 // buffers from everyone else.
-func (l *lane) received(b netpoll.Buf, n int) (*chunk, []byte) {
+func (l *lane) received(c *conn, b netpoll.Buf, n int) (*chunk, []byte) {
 	ch := l.hold(b)
 	if l.lent <= l.server.limits.LentBuffers {
 		return ch, b.Data[:n]
 	}
 	ch.copy = l.slabs.get(n)
 	copy(ch.copy, b.Data[:n])
+	ch.of = c
+	c.hold(cap(ch.copy))
 	l.giveBuffer(ch)
 	return ch, ch.copy
 }
@@ -123,20 +133,31 @@ func (l *lane) newCall(h *api.Handler) *call {
 		return k
 	}
 	l.free[h.Key], k.next = k.next, nil
+	l.kept -= cap(k.Out)
+	l.idle--
 	return k
 }
 
-// reuseOutBytes and reuseChunks bound what an idle call keeps.
+// reuseOutBytes and reuseChunks bound what an idle call keeps, keptUp what all
+// of a lane keep of replies, idleUp how many calls a lane keeps.
 const (
+	idleUp        = 4096
+	keptUp        = 32 << 20
 	reuseOutBytes = 64 << 10
 	reuseChunks   = 1024
 )
 
 // recycle takes a finished call back.
 func (l *lane) recycle(k *call) {
-	if cap(k.Out) > reuseOutBytes {
+	if l.idle >= idleUp {
+		k.conn, k.Body, k.Raw, k.state = nil, nil, nil, callFree
+		return // the garbage collector's
+	}
+	l.idle++
+	if cap(k.Out) > reuseOutBytes || l.kept+cap(k.Out) > keptUp {
 		k.Out = nil
 	}
+	l.kept += cap(k.Out)
 	if cap(k.Chunks()) > reuseChunks {
 		k.DropChunks()
 	}
@@ -144,8 +165,17 @@ func (l *lane) recycle(k *call) {
 	k.next, l.free[k.handler.Key] = l.free[k.handler.Key], k
 }
 
-// drain lets every connection close once it has answered.
+// drain lets every connection close once it has answered, and drops those that
+// wait to be let in.
 func (l *lane) drain() {
+	l.server.mu.Lock()
+	listeners := l.server.listeners
+	l.server.mu.Unlock()
+	for _, ln := range listeners {
+		if ln.home == l {
+			ln.admit()
+		}
+	}
 	for c := l.conns.head; c != nil; {
 		next := c.next
 		c.drain()

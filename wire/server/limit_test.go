@@ -15,31 +15,6 @@ import (
 	"github.com/samsa-broker/samsa/wire/api"
 )
 
-// max.connections and max.connections.per.ip turn newcomers away, say so, and
-// make room again when somebody leaves.
-func TestConnectionLimits(t *testing.T) {
-	for name, lim := range map[string]Limits{"all": {Connections: 2}, "per ip": {ConnectionsPerIP: 2}} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, lim, echo(keyEcho))
-			a, b := r.dial(), r.dial()
-			for _, c := range []*client{a, b} {
-				c.send(request(keyEcho, 3, 1, nil))
-				c.receive()
-			}
-			c := r.dial()
-			c.expectClosed()
-			if lines := r.warned(); len(lines) != 1 || !strings.Contains(lines[0], "max.connections") {
-				t.Errorf("lines: %q", lines)
-			}
-			_ = a.conn.Close()
-			r.eventually("one left", func() bool { return r.server.Connections() == 1 })
-			d := r.dial()
-			d.send(request(keyEcho, 3, 2, nil))
-			d.receive()
-		})
-	}
-}
-
 // An idle connection is closed, one with a request under way is not.
 func TestIdle(t *testing.T) {
 	d := &desk{calls: map[string]*api.Call{}}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/samsa-broker/samsa/netpoll"
 	"github.com/samsa-broker/samsa/wire/frame"
 )
 
@@ -21,6 +22,10 @@ type line struct {
 	unplaced   int // of those, Produce that do not yet stand in every queue
 	exclusive  int // of those, everything but Produce
 
+	turn    int64 // of the loop, in which started requests have begun
+	started int
+	resting bool // the line goes on in the next turn
+
 	advancing, again bool
 }
 
@@ -33,20 +38,25 @@ type owner struct {
 }
 
 // free1 gives one owner's memory back.
-func (l *lane) free1(a *account, o owner) {
+func (c *conn) free1(o owner) {
+	l := c.lane
 	if o.ch != nil {
 		l.drop(o.ch)
 	}
-	if o.slab != nil {
-		l.slabs.put(o.slab)
-		l.server.frames.release(a, o.charged)
+	if o.slab == nil {
+		return
 	}
+	if o.charged == 0 {
+		c.hold(-cap(o.slab))
+	}
+	l.slabs.put(o.slab)
+	l.server.frames.release(c.acct, o.charged, true)
 }
 
 // crowdedLine tells whether the line takes no further frame for now.
 func (c *conn) crowdedLine() bool {
 	lim := &c.lane.server.limits
-	return c.finished || c.length >= lim.ConnRequests || c.bytes >= lim.ConnBytes
+	return c.finished || c.length >= lim.ConnRequests || c.bytes >= lim.ConnBytes || c.length > 0 && c.short()
 }
 
 // admissible tells whether a request that begins with b and will be size bytes
@@ -79,7 +89,7 @@ func (c *conn) admissible(b []byte, size int) bool {
 // arrive puts a whole frame into the line.
 func (c *conn) arrive(b []byte, o owner) {
 	if !c.admissible(b, len(b)) {
-		c.lane.free1(c.acct, o)
+		c.free1(o)
 		return
 	}
 	h, err := frame.ReadPreamble(b)
@@ -88,7 +98,7 @@ func (c *conn) arrive(b []byte, o owner) {
 		h, body, err = frame.ReadHeader(b)
 	}
 	if err != nil {
-		c.lane.free1(c.acct, o)
+		c.free1(o)
 		c.warn(kindFrame, fmt.Errorf("%w: api key %d version %d: %w", ErrProtocol, h.Key, h.Version, err))
 		return
 	}
@@ -105,6 +115,7 @@ func (c *conn) arrive(b []byte, o owner) {
 		c.bytes += k.inBytes
 	}
 	c.length++
+	c.hold(callCost)
 	k.next = nil
 	if c.tail == nil {
 		c.head = k
@@ -127,6 +138,7 @@ func (c *conn) copyOut(h frame.Header, body []byte, o owner) (frame.Header, []by
 	}
 	copy(b[n:], body)
 	c.lane.drop(o.ch)
+	c.hold(cap(b))
 	return h, b[n:], owner{slab: b}
 }
 
@@ -148,12 +160,59 @@ func (c *conn) startCalls() {
 		} else if c.running > 0 {
 			return
 		}
-		if c.unsent > c.lane.server.limits.UnsentBytes {
+		if c.unsent > c.lane.server.limits.UnsentBytes || c.unsent > 0 && c.short() {
+			return
+		}
+		if !c.mayStart() {
 			return
 		}
 		c.starting = k.next
 		k.start()
 	}
+}
+
+// startsPerTurn is how many requests of a connection begin in one turn of the
+// loop. Those who pipeline deeply must not make the others wait for their whole
+// lines.
+const startsPerTurn = 16
+
+// mayStart counts a start; when there were enough, the connection goes on in
+// the next turn.
+func (c *conn) mayStart() bool {
+	if now := c.lane.loop.Now(); c.turn != now {
+		c.turn, c.started = now, 0
+	}
+	if c.started >= startsPerTurn {
+		c.lane.rest(c)
+		return false
+	}
+	c.started++
+	return true
+}
+
+// rest lets c go on in the next turn.
+func (l *lane) rest(c *conn) {
+	if c.resting {
+		return
+	}
+	c.resting = true
+	l.resting = append(l.resting, c)
+	if !l.restOn {
+		l.restOn = true
+		l.loop.Submit(&l.restOp)
+	}
+}
+
+// onRest is Done of restOp, a Cancel of nothing: it comes with the next turn.
+func (l *lane) onRest(*netpoll.Op) {
+	l.restOn = false
+	all := l.resting
+	l.resting, l.rested = l.rested[:0], all
+	for _, c := range all {
+		c.resting, c.started = false, 0
+		c.advance()
+	}
+	clear(all)
 }
 
 // dropWaiting forgets the requests that have not begun.
@@ -176,19 +235,23 @@ func (c *conn) dropWaiting() {
 		next := k.next
 		k.freeFrame()
 		c.length--
+		c.hold(-callCost)
 		c.lane.recycle(k)
 		k = next
 	}
 }
 
-// abortParked ends the wait of the parked request, if there is one: nobody is
-// left to wait for. There is one at most, as nothing runs beside it.
+// abortParked ends the wait of the parked requests: nobody is left to wait for.
+// Of all but Produce there is one at most, as nothing runs beside it.
 func (c *conn) abortParked() {
-	for k := c.head; k != c.starting; k = k.next {
-		if t := k.abort; t != nil && k.state == callRunning {
-			k.Unpark()
-			t.Run()
-			return
+	for again := true; again; { // an aborted request may leave the line
+		again = false
+		for k := c.head; k != c.starting && !again; k = k.next {
+			if t := k.abort; t != nil && k.state == callRunning {
+				k.Unpark()
+				t.Run()
+				again = true
+			}
 		}
 	}
 }
@@ -210,6 +273,7 @@ func (c *conn) pop() {
 	c.length--
 	k.releaseSpans()
 	c.unsent -= k.outBytes
+	c.hold(-callCost - k.outHeld)
 	if s := c.lane.server; s.events.Served != nil {
 		s.events.Served(Served{
 			Key: k.Key, Version: k.Version, InBytes: k.inBytes, OutBytes: k.outBytes,

@@ -168,3 +168,41 @@ func TestPark(t *testing.T) {
 		t.Fatal("both ran")
 	}
 }
+
+// A connection with a long line does not hold up the others: only some of its
+// requests begin in one turn of the loop, and another's is answered between.
+func TestDeepLineLetsOthersIn(t *testing.T) {
+	var begun []int16
+	note := func(key int16) api.Handler {
+		return api.Handler{Key: key, Max: 3, Raw: true, Serve: func(c *api.Call) {
+			begun = append(begun, key)
+			c.Begin()
+			c.Done()
+		}}
+	}
+	r := newRig(t, Limits{}, note(1), note(2))
+	deep, other := r.dial(), r.dial()
+	l := r.server.lanes[0]
+	r.eventually("both are open", func() bool { return r.server.Connections() == 2 })
+	held, let := make(chan struct{}), make(chan struct{})
+	l.loop.Post(task(func() { close(held); <-let })) // both lines arrive in the same turn
+	<-held
+	var burst []byte
+	for i := range int32(100) {
+		burst = append(burst, request(1, 3, i, nil)...)
+	}
+	deep.send(burst)
+	other.send(request(2, 3, 7, nil))
+	close(let)
+	for i := range int32(100) {
+		if id, _ := deep.receive(); id != i {
+			t.Fatalf("reply %d has id %d", i, id)
+		}
+	}
+	other.receive()
+	at := make(chan int)
+	l.loop.Post(task(func() { at <- slices.Index(begun, 2) }))
+	if n := <-at; n > 2*startsPerTurn {
+		t.Errorf("%d requests of one connection began before the other's", n)
+	}
+}

@@ -16,22 +16,24 @@ var errCut = errors.New("server: log segment was cut under a reader")
 // output is the sending half of a connection: one operation at a time, with as
 // many finished replies as are ready.
 type output struct {
-	conn           *conn
-	sendOp, readOp netpoll.Op
-	sending        bool // sendOp is under way
-	reading        bool // readOp is under way or in the lane's line for it
-	inColdLine     bool
-	unsent         int // reply bytes finished and not sent
+	conn       *conn
+	sendOp     netpoll.Op
+	readOp     *netpoll.Op // made when first needed
+	sending    bool        // sendOp is under way
+	reading    bool        // readOp is under way or in the lane's line for it
+	inColdLine bool
+	unsent     int // reply bytes finished and not sent
 
 	// Where the next byte comes from: Out[at:] of the first call, its span
 	// number span, off bytes into it.
 	at, span, off int
 
 	bufs     [][]byte
-	expect   int    // bytes the operation must move
-	covered  int    // calls it finishes
-	advances int    // bytes of the current span it sends
-	slab     []byte // file bytes in bufs; nil: none
+	expect   int        // bytes the operation must move
+	covered  int        // calls it finishes
+	advances int        // bytes of the current span it sends
+	slab     []byte     // file bytes in bufs; nil: none
+	filler   api.Filler // makes the bytes of the read under way; nil: a file has them
 }
 
 const (
@@ -65,6 +67,12 @@ func (out *output) gather() {
 			c.at = ch.At
 			if len(c.bufs) == 0 {
 				c.popCovered() // only silent ones; the span's call becomes the head
+			}
+			if ch.Filler != nil {
+				if c.fillSpan(k, ch) {
+					continue
+				}
+				return
 			}
 			if !c.addSpan(k, ch.Span) {
 				return

@@ -5,9 +5,12 @@ package server
 import (
 	"bytes"
 	"encoding/binary"
+	"net"
+	"runtime"
 	"testing"
 	"time"
 
+	"github.com/samsa-broker/samsa/controller/meta"
 	"github.com/samsa-broker/samsa/engine/batch"
 	"github.com/samsa-broker/samsa/wire/frame"
 )
@@ -89,12 +92,14 @@ func TestProduceRefusals(t *testing.T) {
 	}{
 		{"good", 3, frame.ProduceRequest{Acks: -1}, "t", good, frame.None},
 		{"good, newest version", 11, frame.ProduceRequest{Acks: 1}, "t", good, frame.None},
-		{"v0", 0, frame.ProduceRequest{Acks: 1}, "t", good, frame.UnsupportedVersion},
-		{"v2", 2, frame.ProduceRequest{Acks: 1}, "t", good, frame.UnsupportedVersion},
+		{"a batch of v2 in v0", 0, frame.ProduceRequest{Acks: 1}, "t", good, frame.None},
+		{"a batch of v2 in v2", 2, frame.ProduceRequest{Acks: 1}, "t", good, frame.None},
 		{"acks 2", 9, frame.ProduceRequest{Acks: 2}, "t", good, frame.InvalidRequiredAcks},
 		{"acks -2", 9, frame.ProduceRequest{Acks: -2}, "t", good, frame.InvalidRequiredAcks},
-		{"transactional id", 9, frame.ProduceRequest{Acks: -1, TransactionalID: []byte("x")}, "t", good, frame.InvalidTxnState},
-		{"transactional batch", 9, frame.ProduceRequest{Acks: -1}, "t", transactional, frame.InvalidTxnState},
+		{"transactional id", 9, frame.ProduceRequest{Acks: -1, TransactionalID: []byte("x")}, "t", good, frame.None},
+		{"transactional batch", 9, frame.ProduceRequest{Acks: -1, TransactionalID: []byte("x")}, "t", transactional, frame.InvalidTxnState},
+		{"transactional batch of nobody", 9, frame.ProduceRequest{Acks: -1}, "t", transactional, frame.TransactionalIDAuthorizationFailed},
+		{"bytes behind it", 9, frame.ProduceRequest{Acks: -1}, "t", append(bytes.Clone(good), 1, 2, 3), frame.None},
 		{"unknown topic", 9, frame.ProduceRequest{Acks: -1}, "nope", good, frame.UnknownTopicOrPartition},
 		{"internal topic", 9, frame.ProduceRequest{Acks: -1}, "__consumer_offsets", good, frame.InvalidTopicException},
 		{"null records", 9, frame.ProduceRequest{Acks: -1}, "t", nil, frame.InvalidRecord},
@@ -113,8 +118,8 @@ func TestProduceRefusals(t *testing.T) {
 		if p.Code != tc.want || (p.Code == 0) != (p.Base >= 0) {
 			t.Errorf("%s: %v at %d, want %v", tc.name, p.Code, p.Base, tc.want)
 		}
-		if tc.version >= 8 && tc.want == frame.InvalidRecord && p.Message == "" {
-			t.Errorf("%s: refused without a reason", tc.name)
+		if p.Message != "" { // Kafka has words for single records only
+			t.Errorf("%s: said %q", tc.name, p.Message)
 		}
 	}
 }
@@ -210,4 +215,55 @@ func TestAcksZero(t *testing.T) {
 	}
 	send("nope")
 	c.expectClosed()
+}
+
+// A Produce that waits for a replica that never answers, for as long as its
+// client liked, ends with its connection: several of one connection, and the
+// connection leaves nothing behind.
+func TestProduceEndsWithItsConnection(t *testing.T) {
+	b := newBroker(t, 1, 1)
+	b.isr = []meta.BrokerID{1, 2} // and 2 does not fetch
+	if _, err := b.AutoCreate("short"); err != nil {
+		t.Fatal(err)
+	}
+	c := newWireClient(t, b)
+	records := makeBatch(t, plain, "v")
+	for range 3 {
+		c.begin(frame.KeyProduce, 9)
+		req := frame.ProduceRequest{Acks: -1, TimeoutMs: 1<<31 - 1, Topics: []frame.ProduceTopic{{Name: []byte("short"), End: 1}}, Parts: []frame.ProducePart{{Records: records}}}
+		c.out = req.AppendTo(c.out, 9)
+		binary.BigEndian.PutUint32(c.out, uint32(len(c.out)-4))
+		c.send(c.out)
+	}
+	waits := func(n int) func() bool {
+		return func() bool {
+			running := make(chan int)
+			l := b.server.lanes[0]
+			l.loop.Post(task(func() {
+				all := 0
+				for c := l.conns.head; c != nil; c = c.next {
+					for k := c.head; k != nil; k = k.next {
+						if k.placed && k.abort != nil {
+							all++
+						}
+					}
+				}
+				running <- all
+			}))
+			return <-running == n
+		}
+	}
+	eventually(t, "all three wait", waits(3))
+	_ = c.conn.(*net.TCPConn).SetLinger(0)
+	_ = c.conn.Close()
+	eventually(t, "nothing is left", func() bool { return b.server.Connections() == 0 })
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
 }

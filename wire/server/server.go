@@ -64,12 +64,31 @@ type Limits struct {
 	TotalBytes int64
 	// ControlBytes is the budget for the worst case of decoding (128 MiB).
 	ControlBytes int64
-	// Connections is max.connections, ConnectionsPerIP max.connections.per.ip
-	// (no limit; negative: none but from the addresses of PerIP).
-	Connections, ConnectionsPerIP int
+	// Connections is max.connections (no limit; negative: none). Above it
+	// newcomers wait to be accepted; those on the protected listener push out
+	// whoever has been idle longest.
+	Connections int
+	// ConnectionsPerIP is max.connections.per.ip (no limit; negative: none but
+	// from the addresses of PerIP). Above it newcomers are closed.
+	ConnectionsPerIP int
 	// PerIP is max.connections.per.ip.overrides: what single addresses may have
 	// instead.
 	PerIP map[netip.Addr]int
+	// CreationRate is max.connection.creation.rate, in connections a second (no
+	// limit; negative: none). Above it newcomers wait.
+	CreationRate int
+	// Listeners is what listener.name.NAME.* says, by the listener's name.
+	Listeners map[string]ListenerLimits
+	// Protected names the listener of the other brokers (inter.broker.listener.name):
+	// where there are several listeners, max.connections does not keep it from
+	// accepting.
+	Protected string
+	// Descriptors is how many connections the process has descriptors for (no limit).
+	Descriptors int
+	// RateWindows and RateWindow are quota.window.num and
+	// quota.window.size.seconds (11, 1 s): over how long a rate is taken.
+	RateWindows int
+	RateWindow  time.Duration
 	// Idle is connections.max.idle.ms (10 minutes; negative: never).
 	Idle time.Duration
 	// LentBuffers is how many receive buffers of a loop may be held by frames
@@ -91,9 +110,11 @@ func (l *Limits) fill() {
 	def(&l.ConnBytes, 256<<10)
 	def(&l.ConnRequests, 128)
 	def(&l.UnsentBytes, 256<<10)
-	def(&l.Connections, 1<<31-1)
-	if l.ConnectionsPerIP == 0 {
-		l.ConnectionsPerIP = 1<<31 - 1
+	def(&l.Descriptors, 1<<31-1)
+	def(&l.RateWindows, 11)
+	l.fillConnections()
+	if l.RateWindow <= 0 {
+		l.RateWindow = time.Second
 	}
 	def(&l.LentBuffers, 512)
 	def(&l.ColdReads, 16)
@@ -114,14 +135,15 @@ type Server struct {
 	events   Events
 	pool     func(f func())
 	handlers [maxKeys]*api.Handler
+	shapes   shapes
 	lanes    []*lane
 	frames   *budget
 	control  *controlBudget
+	quotas   quotas
 	lines    lines
 
 	mu        sync.Mutex
 	listeners []*listener
-	conns     int // all lanes
 	draining  atomic.Bool
 	next      atomic.Uint32 // lane for the next connection
 }
@@ -145,102 +167,18 @@ func New(o Options) (*Server, error) {
 			return nil, fmt.Errorf("%w: handler of key %d", ErrOptions, h.Key)
 		}
 		s.handlers[h.Key] = h
+		if err := s.shapes.learn(h); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrOptions, err)
+		}
 	}
 	s.frames = newBudget(s.limits.TotalBytes)
+	s.quotas.limits, s.quotas.protected, s.quotas.descriptors = s.limits, s.limits.Protected, s.limits.Descriptors
+	s.quotas.rate = newRate(s.limits.RateWindows, s.limits.RateWindow)
 	s.control = &controlBudget{limit: s.limits.ControlBytes}
 	for _, l := range o.Loops {
 		s.lanes = append(s.lanes, newLane(s, l))
 	}
 	return s, nil
-}
-
-// listener is one listening socket with its place on a loop.
-type listener struct {
-	server *Server
-	name   string
-	ln     *netpoll.Listener
-	home   *lane
-	op     netpoll.Op
-}
-
-// Serve accepts connections from ln under the given listener name, until ln is
-// closed or Drain. The accepting is done by one of the loops; connections are
-// dealt out to all in turn. Any goroutine may call it.
-func (s *Server) Serve(ln *netpoll.Listener, name string) {
-	s.mu.Lock()
-	l := &listener{server: s, name: name, ln: ln, home: s.lanes[len(s.listeners)%len(s.lanes)]}
-	s.listeners = append(s.listeners, l)
-	s.mu.Unlock()
-	l.op = netpoll.Op{Kind: netpoll.Accept, Listener: ln, Done: l.accepted}
-	l.home.loop.Post(l)
-}
-
-// Run implements netpoll.Message: the first Submit must be on the loop.
-func (l *listener) Run() { l.home.loop.Submit(&l.op) }
-
-// accepted is Done of the accept operation.
-func (l *listener) accepted(op *netpoll.Op) {
-	if op.Accepted != nil {
-		l.admit(op.Accepted)
-	} else if op.Err != nil && op.More {
-		l.server.lines.say(l.server, kindAccept, func() string { return fmt.Sprintf("listener %s: accept: %v", l.name, op.Err) })
-	}
-}
-
-// admit counts a connection in and hands it to a lane, or turns it away.
-func (l *listener) admit(sock *netpoll.Sock) {
-	s := l.server
-	addr := sock.RemoteAddr()
-	acct, err := s.enter(addr.Addr())
-	lane := s.lanes[int(s.next.Add(1)-1)%len(s.lanes)]
-	if err != nil {
-		lane = l.home
-		s.events.refused(l.name, addr, err)
-		s.lines.say(s, kindLimit, func() string { return fmt.Sprintf("listener %s: refused %s: %v", l.name, addr, err) })
-	}
-	n := &newcomer{lane: lane, sock: sock, listener: l, acct: acct, refused: err != nil}
-	if lane.loop.OnLoop() {
-		n.Run()
-	} else {
-		lane.loop.Post(n)
-	}
-}
-
-// enter counts a connection from addr in.
-func (s *Server) enter(addr netip.Addr) (*account, error) {
-	if s.draining.Load() {
-		return nil, ErrClosed
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.conns >= s.limits.Connections {
-		return nil, fmt.Errorf("%w: max.connections is %d", ErrTooMany, s.limits.Connections)
-	}
-	limit, own := s.limits.PerIP[addr]
-	if !own {
-		limit = s.limits.ConnectionsPerIP
-	}
-	acct, ok := s.frames.enter(addr, limit)
-	if !ok {
-		return nil, fmt.Errorf("%w: max.connections.per.ip is %d", ErrTooMany, max(0, limit))
-	}
-	s.conns++
-	return acct, nil
-}
-
-// leave counts a connection out.
-func (s *Server) leave(acct *account) {
-	s.frames.leave(acct)
-	s.mu.Lock()
-	s.conns--
-	s.mu.Unlock()
-}
-
-// Connections is how many connections there are.
-func (s *Server) Connections() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.conns
 }
 
 // Drain stops accepting and reading. Requests that have begun are answered,

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -202,4 +203,119 @@ func resident(t *testing.T, pid int) int {
 		}
 	}
 	return kib << 10
+}
+
+// topicID asks for a topic's id.
+func topicID(t *testing.T, r *Raw, topic string) (id [16]byte) {
+	t.Helper()
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = 12
+	named := kmsg.NewMetadataRequestTopic()
+	named.Topic = kmsg.StringPtr(topic)
+	req.Topics = []kmsg.MetadataRequestTopic{named}
+	resp, err := r.Call(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.(*kmsg.MetadataResponse).Topics[0].TopicID
+}
+
+// CVE-2018-1288: a client that fetches in the name of a replica moved the high
+// watermark and lost data. Here it is refused, in every version and both places
+// of the field, gets no records, and moves nothing.
+func TestCVE2018_1288SpoofedReplicaID(t *testing.T) {
+	b := Start(t, Options{})
+	CreateTopic(t, b.Addr, "spoof", 1, nil)
+	Produce(t, b.Addr, "spoof", 0, []string{"one", "two"})
+	r := Dial(t, b.Addr)
+	id := topicID(t, r, "spoof")
+	for _, replica := range []int32{0, 1, 1001, 1<<31 - 1} {
+		for version := int16(0); version <= 17; version++ {
+			req := FetchRequest("spoof", 0, 0, 1<<20)
+			req.Version, req.ReplicaID, req.Topics[0].TopicID = version, replica, id
+			if version >= 15 { // before, the field ends the connection, as in Kafka
+				req.ReplicaState.ID, req.ReplicaState.Epoch = replica, 1
+			}
+			resp, err := r.Call(req)
+			if err != nil {
+				t.Fatalf("replica %d, version %d: %v", replica, version, err)
+			}
+			p := resp.(*kmsg.FetchResponse).Topics[0].Partitions[0]
+			if p.ErrorCode != kerr.TopicAuthorizationFailed.Code || len(p.RecordBatches) > 0 || p.HighWatermark >= 0 {
+				t.Errorf("replica %d, version %d: code %d, %d bytes, high watermark %d", replica, version, p.ErrorCode, len(p.RecordBatches), p.HighWatermark)
+			}
+		}
+	}
+	resp, err := r.Call(FetchRequest("spoof", 0, 0, 1<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := resp.(*kmsg.FetchResponse).Topics[0].Partitions[0]; p.ErrorCode != 0 || p.HighWatermark != 2 {
+		t.Errorf("a consumer afterwards: code %d, high watermark %d", p.ErrorCode, p.HighWatermark)
+	}
+}
+
+// Asking for offsets in the name of a replica, or of a debugging consumer, gives
+// what a client gets: nothing above the high watermark.
+func TestSpoofedReplicaIDSeesWhatClientsSee(t *testing.T) {
+	b := Start(t, Options{})
+	CreateTopic(t, b.Addr, "spoof", 1, nil)
+	Produce(t, b.Addr, "spoof", 0, []string{"one", "two"})
+	r := Dial(t, b.Addr)
+	for _, replica := range []int32{-1, -2, 0, 1, 1<<31 - 1} {
+		list := kmsg.NewPtrListOffsetsRequest()
+		list.Version, list.ReplicaID = 7, replica
+		part := kmsg.NewListOffsetsRequestTopicPartition()
+		part.Timestamp = -1
+		list.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "spoof", Partitions: []kmsg.ListOffsetsRequestTopicPartition{part}}}
+		resp, err := r.Call(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := resp.(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]; p.ErrorCode != 0 || p.Offset != 2 {
+			t.Errorf("ListOffsets of replica %d: code %d, offset %d", replica, p.ErrorCode, p.Offset)
+		}
+		epoch := kmsg.NewPtrOffsetForLeaderEpochRequest()
+		epoch.Version, epoch.ReplicaID = 4, replica
+		at := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+		at.CurrentLeaderEpoch = -1
+		epoch.Topics = []kmsg.OffsetForLeaderEpochRequestTopic{{Topic: "spoof", Partitions: []kmsg.OffsetForLeaderEpochRequestTopicPartition{at}}}
+		if resp, err = r.Call(epoch); err != nil {
+			t.Fatal(err)
+		}
+		if p := resp.(*kmsg.OffsetForLeaderEpochResponse).Topics[0].Partitions[0]; p.ErrorCode != 0 || p.EndOffset != 2 {
+			t.Errorf("OffsetForLeaderEpoch of replica %d: code %d, end %d", replica, p.ErrorCode, p.EndOffset)
+		}
+	}
+}
+
+// What only brokers ask each other closes the connection of a client, with one
+// line about all of them, and changes nothing.
+func TestInterBrokerRequestsOfClients(t *testing.T) {
+	b := Start(t, Options{})
+	CreateTopic(t, b.Addr, "here", 1, nil)
+	for key, name := range map[int16]string{
+		4: "LeaderAndISR", 5: "StopReplica", 6: "UpdateMetadata", 7: "ControlledShutdown",
+		27: "WriteTxnMarkers", 56: "AlterPartition", 67: "AllocateProducerIDs",
+	} {
+		req := kmsg.RequestForKey(key)
+		if req == nil || kmsg.NameForKey(key) != name {
+			t.Fatalf("key %d is %s", key, kmsg.NameForKey(key))
+		}
+		if s, ok := req.(interface{ Default() }); ok {
+			s.Default()
+		}
+		for version := int16(0); version <= req.MaxVersion(); version++ {
+			req.SetVersion(version)
+			r := Dial(t, b.Addr)
+			if err := r.Send(req); err != nil {
+				t.Fatal(err)
+			}
+			closed(t, r.conn, 10*time.Second)
+		}
+	}
+	Produce(t, b.Addr, "here", 0, []string{"still led here"})
+	if n := strings.Count(b.Log(), "unknown api key"); n != 1 {
+		t.Errorf("%d lines:\n%s", n, b.Log())
+	}
 }

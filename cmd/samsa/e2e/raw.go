@@ -17,6 +17,11 @@ import (
 
 // Raw is one connection that sends exactly what a test says, in order.
 type Raw struct {
+	// ClientID is what the requests say; "raw" by default.
+	ClientID string
+	// Tamper, when not nil, changes the frames of requests, each without its length.
+	Tamper func(frame []byte) []byte
+
 	conn net.Conn
 	in   *bufio.Reader
 	out  []byte
@@ -32,7 +37,7 @@ func Dial(t testing.TB, addr string) *Raw {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return &Raw{conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}
+	return &Raw{ClientID: "raw", conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}
 }
 
 // Call sends a request at its version and waits for the answer.
@@ -46,7 +51,11 @@ func (r *Raw) Call(req kmsg.Request) (kmsg.Response, error) {
 // Send writes a request and does not wait.
 func (r *Raw) Send(req kmsg.Request) error {
 	r.id++
-	r.out = kmsg.NewRequestFormatter(kmsg.FormatterClientID("raw")).AppendRequest(r.out[:0], req, r.id)
+	r.out = kmsg.NewRequestFormatter(kmsg.FormatterClientID(r.ClientID)).AppendRequest(r.out[:0], req, r.id)
+	if r.Tamper != nil {
+		r.out = append(r.out[:4], r.Tamper(r.out[4:])...)
+		binary.BigEndian.PutUint32(r.out, uint32(len(r.out)-4))
+	}
 	_, err := r.conn.Write(r.out)
 	return err
 }

@@ -22,7 +22,8 @@ import (
 // shop is the broker that the topic configs are tried on.
 type shop struct {
 	*Broker
-	t *testing.T
+	t    *testing.T
+	wide *wideKey // a key that is set on the broker instead of on topics; nil: none
 }
 
 // topic makes a topic of one partition with a config laid over what the proof
@@ -33,6 +34,9 @@ func (s *shop) topic(name string, configs ...string) string {
 	for _, c := range configs {
 		key, value, _ := strings.Cut(c, "=")
 		values[key] = value
+	}
+	if s.wide != nil {
+		return s.wide.topic(s, name, values)
 	}
 	CreateTopic(s.t, s.Addr, name, 1, values)
 	return name
@@ -161,14 +165,14 @@ var proofs = map[string]func(s *shop) error{
 	"index.interval.bytes":   proveIndexInterval,
 	"compression.gzip.level": func(s *shop) error { return s.smaller("gzip", "1", "9") },
 	"compression.lz4.level":  func(s *shop) error { return s.smaller("lz4", "9", "17") },
-	"compression.zstd.level": func(s *shop) error { return s.smaller("zstd", "1", "19") },
+	"compression.zstd.level": func(s *shop) error { return s.smaller("zstd", "3", "19") },
 	// The rig that cuts the power shows these two: they matter with samsa.durability=kafka.
 	"flush.messages": func(*shop) error { return nil },
 	"flush.ms":       func(*shop) error { return nil },
 
 	"delete.retention.ms": nil, "max.compaction.lag.ms": nil, "min.compaction.lag.ms": nil, "min.cleanable.dirty.ratio": nil,
 	"follower.replication.throttled.replicas": nil, "leader.replication.throttled.replicas": nil, "local.retention.bytes": nil,
-	"local.retention.ms": nil, "message.downconversion.enable": nil, "message.format.version": nil, "min.insync.replicas": nil,
+	"local.retention.ms": nil, "message.downconversion.enable": proveDownConversion, "message.format.version": nil, "min.insync.replicas": nil,
 	"preallocate": nil, "unclean.leader.election.enable": nil,
 	"remote.storage.enable": proveRefused("remote.storage.enable"), "remote.log.copy.disable": proveRefused("remote.log.copy.disable"),
 	"remote.log.delete.on.disable": proveRefused("remote.log.delete.on.disable"),
@@ -202,6 +206,26 @@ func TestEveryTopicConfig(t *testing.T) {
 	if len(shown[0].Configs) != len(proofs) {
 		t.Errorf("%d configs are described, %d proven", len(shown[0].Configs), len(proofs))
 	}
+}
+
+// proveDownConversion: an old consumer reads a topic that converts, and is
+// refused by one that does not.
+func proveDownConversion(s *shop) error {
+	off := s.topic("down-off", "message.downconversion.enable=false")
+	for topic, want := range map[string]int16{s.topic("down-on"): 0, off: kerr.UnsupportedVersion.Code} {
+		Produce(s.t, s.Addr, topic, 0, []string{"value"})
+		req := FetchRequest(topic, 0, 0, 1<<20)
+		req.Version = 3
+		resp, err := Dial(s.t, s.Addr).Call(req)
+		if err != nil {
+			return err
+		}
+		p := resp.(*kmsg.FetchResponse).Topics[0].Partitions[0]
+		if p.ErrorCode != want || (want == 0) != (len(p.RecordBatches) > 0) {
+			return fmt.Errorf("%s: %d, %d bytes", topic, p.ErrorCode, len(p.RecordBatches))
+		}
+	}
+	return nil
 }
 
 // proveNamed: a key without effect is named once, however many topics set it.

@@ -129,21 +129,21 @@ func proveCleanupPolicy(s *shop) error {
 
 // A deleted segment stays under another name for the delay, then its space is free.
 func proveDeleteDelay(s *shop) error {
-	soon := s.topic("gone-soon", "file.delete.delay.ms=0", "segment.bytes=1000", "retention.bytes=1000")
 	late := s.topic("gone-late", "file.delete.delay.ms=600000", "segment.bytes=1000", "retention.bytes=1000")
-	for _, topic := range []string{soon, late} {
+	soon := s.topic("gone-soon", "file.delete.delay.ms=2500", "segment.bytes=1000", "retention.bytes=1000")
+	for _, topic := range []string{late, soon} { // what comes late was deleted first
 		if err := s.shrinks(topic, every(20, 300, 0), func() bool { return s.start(topic) >= 12 }); err != nil {
 			return err
 		}
 	}
 	Eventually(s.t, 20*time.Second, func() error {
 		if n := s.segments(soon, ".deleted"); n > 0 {
-			return fmt.Errorf("%d deleted files without a delay", n)
+			return fmt.Errorf("%d deleted files after a short delay", n)
 		}
 		return nil
 	})
 	if n := s.segments(late, ".deleted"); n == 0 {
-		return errors.New("no deleted file waits for the delay")
+		return errors.New("no deleted file waits for the long delay")
 	}
 	return nil
 }
@@ -156,8 +156,8 @@ func proveMaxMessageBytes(s *shop) error {
 	if err := s.send(small, every(1, 1200, 0)...); !errors.Is(err, kerr.MessageTooLarge) {
 		return fmt.Errorf("1200 bytes: %v", err)
 	}
-	if err := s.send(s.topic("inherits"), every(1, 2_000_000, 0)...); err != nil {
-		return fmt.Errorf("message.max.bytes of the broker: %w", err)
+	if err := s.send(s.topic("large", "max.message.bytes=2097152"), every(1, 2_000_000, 0)...); err != nil {
+		return fmt.Errorf("2000000 bytes: %w", err)
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func TestConfigsAreKafkas(t *testing.T) {
 			if a, b := outline(mine), outline(theirs); a != b {
 				t.Errorf("%s\nSamsa: %s\nKafka: %s", name, a, b)
 			}
-			if c.kind == kmsg.ConfigResourceTypeTopic && mine.ReadOnly != theirs.ReadOnly || theirs.ReadOnly && !mine.ReadOnly {
+			if mine.ReadOnly != theirs.ReadOnly {
 				t.Errorf("%s: read-only %v, Kafka %v", name, mine.ReadOnly, theirs.ReadOnly)
 			}
 			if mine.Documentation == nil || *mine.Documentation == "" {
@@ -77,12 +77,17 @@ var legacy = map[string]bool{"port": true, "host.name": true, "advertised.port":
 
 func settingsOf(t *testing.T, addr string, kind kmsg.ConfigResourceType, name string) map[string]kmsg.DescribeConfigsResponseResourceConfig {
 	t.Helper()
+	return askSettings(t, e2e.Dial(t, addr), kind, name)
+}
+
+func askSettings(t *testing.T, conn *e2e.Raw, kind kmsg.ConfigResourceType, name string) map[string]kmsg.DescribeConfigsResponseResourceConfig {
+	t.Helper()
 	req := kmsg.NewPtrDescribeConfigsRequest()
 	req.Version, req.IncludeSynonyms, req.IncludeDocumentation = 4, true, true
 	r := kmsg.NewDescribeConfigsRequestResource()
 	r.ResourceType, r.ResourceName = kind, name
 	req.Resources = append(req.Resources, r)
-	resp, err := e2e.Dial(t, addr).Call(req)
+	resp, err := conn.Call(req)
 	if err != nil {
 		t.Fatal(err)
 	}

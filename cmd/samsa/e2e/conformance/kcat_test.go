@@ -100,3 +100,38 @@ func TestKcatReadsPlaces(t *testing.T) {
 		t.Errorf("the group read %d records: %q", n, out)
 	}
 }
+
+// A group goes on where its last kcat stopped; offsets are found by time, and a
+// reader starts there.
+func TestKcatRewindsAndResumes(t *testing.T) {
+	kcat := Program(t, "kcat")
+	b := e2e.Start(t, e2e.Options{})
+	e2e.CreateTopic(t, b.Addr, "rewound", 1, nil)
+	send := func(lines string) {
+		Run(t, strings.NewReader(lines), kcat, "-b", b.Addr, "-P", "-t", "rewound", "-p", "0", "-X", "enable.idempotence=true", "-H", "h=1")
+	}
+	group := func() string {
+		return Run(t, nil, kcat, "-b", b.Addr, "-G", "resuming", "-X", "auto.offset.reset=earliest", "-e", "-q", "rewound")
+	}
+	send("a\nb\n")
+	if out := group(); out != "a\nb\n" {
+		t.Errorf("the group's first kcat read %q", out)
+	}
+	send("c\nd\n")
+	if out := group(); out != "c\nd\n" {
+		t.Errorf("the group's second kcat read %q", out)
+	}
+	from := func(offset, format string) string {
+		return Run(t, nil, kcat, "-b", b.Addr, "-C", "-t", "rewound", "-p", "0", "-o", offset, "-e", "-q", "-f", format)
+	}
+	if out := from("1", "%o %s %h\n"); out != "1 b h=1\n2 c h=1\n3 d h=1\n" {
+		t.Errorf("from offset 1: %q", out)
+	}
+	stamp, _, _ := strings.Cut(from("2", "%T\n"), "\n")
+	if out := from("s@"+stamp, "%s\n"); out != "c\nd\n" {
+		t.Errorf("from the time %s of c: %q", stamp, out)
+	}
+	if out := Run(t, nil, kcat, "-b", b.Addr, "-Q", "-t", "rewound:0:"+stamp); !strings.Contains(out, "rewound [0] offset 2") {
+		t.Errorf("the offset at %s: %q", stamp, out)
+	}
+}

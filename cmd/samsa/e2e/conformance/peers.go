@@ -126,7 +126,16 @@ func StartZooKeeper(t testing.TB) string {
 // StartKafka starts a real Kafka 3.9 on a directory, with a ZooKeeper at zk.
 func StartKafka(t testing.TB, zk, dir string, props map[string]string) *Kafka {
 	t.Helper()
+	return startKafka(t, "kafka39", zk, dir, props)
+}
+
+// startKafka is StartKafka for any of the peers that hold a broker.
+func startKafka(t testing.TB, peer, zk, dir string, props map[string]string) *Kafka {
+	t.Helper()
 	k := &Kafka{t: t, zk: zk, Dir: dir, Addr: e2e.FreeAddr(t), logFile: filepath.Join(t.TempDir(), "server.log")}
+	if first, _, _ := strings.Cut(props["listeners"], ","); first != "" {
+		_, k.Addr, _ = strings.Cut(first, "://")
+	}
 	all := map[string]string{
 		"broker.id": "0", "listeners": "PLAINTEXT://" + k.Addr, "log.dirs": dir, "zookeeper.connect": zk,
 		"zookeeper.session.timeout.ms": "6000", "offsets.topic.num.partitions": "5", "offsets.topic.replication.factor": "1",
@@ -145,7 +154,7 @@ func StartKafka(t testing.TB, zk, dir string, props map[string]string) *Kafka {
 	write(t, filepath.Join(conf, "log4j.properties"), "log4j.rootLogger=INFO, f\nlog4j.appender.f=org.apache.log4j.FileAppender\nlog4j.appender.f.File="+
 		k.logFile+"\nlog4j.appender.f.layout=org.apache.log4j.PatternLayout\nlog4j.appender.f.layout.ConversionPattern=[%d] %p %m (%c)%n\n")
 	k.cmd = exec.Command(Program(t, "java"), "-Xmx384M", "-XX:TieredStopAtLevel=1", "-Dlog4j.configuration=file:"+filepath.Join(conf, "log4j.properties"),
-		"-cp", jars(t, "kafka39"), "kafka.Kafka", filepath.Join(conf, "server.properties"))
+		"-cp", jars(t, peer), "kafka.Kafka", filepath.Join(conf, "server.properties"))
 	if err := k.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ package powercut
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,15 +14,23 @@ import (
 // With samsa.durability=kafka an acknowledgement means the page cache, and
 // flush.messages and flush.ms say when it means more: with flush.messages=1
 // every acknowledged record survives a cut, with flush.ms all that are older.
+// The broker's keys say it for topics that do not.
 func TestFlushSettingsAct(t *testing.T) {
 	needFuse(t)
 	for _, c := range []struct {
 		key, value string
 		wait       bool
-	}{{"flush.messages", "1", false}, {"flush.ms", "100", true}} {
+	}{{"flush.messages", "1", false}, {"flush.ms", "100", true}, {"log.flush.interval.messages", "1", false},
+		{"log.flush.interval.ms", "100", true}, {"log.flush.scheduler.interval.ms", "100", true}} {
 		t.Run(c.key, func(t *testing.T) {
-			s := powerOn(t, uint64(time.Now().UnixNano()), map[string]string{"samsa.durability": "kafka"}, e2e.Options{})
-			e2e.CreateTopic(t, s.broker.Addr, "flushed", 1, map[string]string{c.key: c.value})
+			props, own := map[string]string{"samsa.durability": "kafka"}, map[string]string{}
+			if strings.HasPrefix(c.key, "log.") {
+				props[c.key] = c.value
+			} else {
+				own[c.key] = c.value
+			}
+			s := powerOn(t, uint64(time.Now().UnixNano()), props, e2e.Options{})
+			e2e.CreateTopic(t, s.broker.Addr, "flushed", 1, own)
 			var want []string
 			for i := range 30 {
 				want = append(want, fmt.Sprint("record ", i))
