@@ -113,23 +113,30 @@ func (e *Edge) planTopic(r meta.NewTopic, taken map[string]string, room int) ([]
 	if err := e.ready(); err != nil {
 		return nil, err
 	}
+	stored, deleting := e.machine.Known(r.Name)
+	other, collides := taken[meta.CollisionKey(r.Name)]
+	switch {
+	case deleting:
+		return nil, fmt.Errorf("%w: %s is marked for deletion", meta.ErrTopicExists, r.Name)
+	case stored, collides && other == r.Name:
+		return nil, fmt.Errorf("%w: %s", meta.ErrTopicExists, r.Name)
+	case r.Fault != nil:
+		return nil, r.Fault
+	}
+	plan, err := controller.PlanTopic(r, e.o.Defaults, e.machine.Live(), 0)
+	if err != nil {
+		return nil, err
+	}
 	if err := meta.ValidateTopicName(r.Name); err != nil {
 		return nil, err
 	}
-	stored, deleting := e.machine.Known(r.Name)
-	switch other, ok := taken[meta.CollisionKey(r.Name)]; {
-	case deleting:
-		return nil, fmt.Errorf("%w: %s is marked for deletion", meta.ErrTopicExists, r.Name)
-	case stored, ok && other == r.Name:
-		return nil, fmt.Errorf("%w: %s", meta.ErrTopicExists, r.Name)
-	case ok:
+	switch {
+	case collides:
 		return nil, fmt.Errorf("%w: %s collides with %s: metric names cannot tell '.' from '_'", meta.ErrInvalidTopic, r.Name, other)
-	}
-	plan, err := controller.PlanTopic(r, e.o.Defaults, e.machine.Live(), 0)
-	if err == nil && len(plan) > room {
+	case len(plan) > room:
 		return nil, fmt.Errorf("%w: one request may create %d in all", meta.ErrInvalidPartitions, controller.PartitionsMax)
 	}
-	return plan, err
+	return plan, r.ConfigFault
 }
 
 // planned pictures partitions that are not there yet.

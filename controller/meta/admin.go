@@ -25,7 +25,11 @@ type NewTopic struct {
 	Partitions        int32                // -1: the broker's num.partitions, or what Assignment says
 	ReplicationFactor int16                // -1: the broker's default.replication.factor, or what Assignment says
 	Assignment        map[int32][]BrokerID // partition -> replicas, the first one preferred; nil: the controller chooses
-	Config            map[string]string    // valid already
+	Config            map[string]string    // valid, or ConfigFault says what is not
+	// Fault and ConfigFault are what its reader found wrong already. The first is
+	// told unless the topic exists, the second when nothing else is wrong: of
+	// several faults Kafka names these in this order.
+	Fault, ConfigFault error
 }
 
 // NewPartitions asks for a topic to have more partitions.

@@ -93,6 +93,9 @@ func (s *shelf) CreateTopics(reqs []meta.NewTopic, validateOnly bool) []meta.Top
 			out[i].Err = fmt.Errorf("%w: %s", meta.ErrTopicExists, r.Name)
 			continue
 		}
+		if out[i].Err = errors.Join(r.Fault, r.ConfigFault); out[i].Err != nil {
+			continue
+		}
 		out[i].Topic = newShelf(r.Name).topics[r.Name]
 		out[i].Topic.Config = r.Config
 		if !validateOnly {
@@ -252,17 +255,17 @@ func TestCreateTopics(t *testing.T) {
 		add("null", map[string]*string{"number": nil})
 		add("wrong", map[string]*string{"nonsense": str("1")})
 		add("assigned", nil, 0, 1)
-		add("overassigned", nil, 0, 0)
+		add("overassigned", nil, 0, 0) // the last counts, as in Kafka
 		add(clusterMetadataTopic, nil)
 		resp := ask(t, CreateTopics(s, book{}), version, req).(*kmsg.CreateTopicsResponse)
 		want := []frame.ErrorCode{0, frame.TopicAlreadyExists, frame.InvalidRequest, frame.InvalidRequest, frame.InvalidConfig,
-			frame.InvalidConfig, 0, frame.InvalidReplicaAssignment, frame.TopicAuthorizationFailed}
+			frame.InvalidConfig, 0, 0, frame.TopicAuthorizationFailed}
 		for i, r := range resp.Topics {
 			if r.ErrorCode != int16(want[i]) || r.Topic != req.Topics[i].Topic || version >= 1 && (r.ErrorMessage == nil) != (want[i] == 0) {
 				t.Errorf("v%d %s: code %d (%s), want %d", version, r.Topic, r.ErrorCode, text(r.ErrorMessage), want[i])
 			}
 		}
-		if s.topics["new"].Config["number"] != "9" || len(s.topics) != 3 || !slices.Contains(s.asked, "create assigned -1 -1 map[0:[1] 1:[1]] validate=false") {
+		if s.topics["new"].Config["number"] != "9" || len(s.topics) != 4 || !slices.Contains(s.asked, "create assigned -1 -1 map[0:[1] 1:[1]] validate=false") {
 			t.Errorf("v%d: created %v after %v", version, s.topics, s.asked)
 		}
 		if r := resp.Topics[0]; version >= 5 && (r.NumPartitions != 1 || r.ReplicationFactor != 1 || len(r.Configs) != 2 || text(r.Configs[1].Value) != "9") {

@@ -3,7 +3,6 @@
 package api
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -85,18 +84,16 @@ func newTopic(t *kmsg.CreateTopicsRequestTopic, times map[string]int, check topi
 		n.Config[c.Name] = *c.Value
 	}
 	if null != nil {
-		return n, Fail(frame.InvalidConfig, "Null value not supported for topic configs: "+strings.Join(null, ","))
+		n.Fault = Fail(frame.InvalidConfig, "Null value not supported for topic configs: "+strings.Join(null, ","))
 	}
 	for _, a := range t.ReplicaAssignment {
 		if n.Assignment == nil {
 			n.Assignment = map[int32][]meta.BrokerID{}
 		}
-		if _, twice := n.Assignment[a.Partition]; twice {
-			return n, fmt.Errorf("%w: partition %d is assigned twice", meta.ErrInvalidAssignment, a.Partition)
-		}
 		n.Assignment[a.Partition] = brokerIDs(a.Replicas)
 	}
-	return n, check.CheckTopicConfig(n.Config)
+	n.ConfigFault = check.CheckTopicConfig(n.Config)
+	return n, nil
 }
 
 func createdTopic(name string, t *meta.Topic, err error, check topicChecker) kmsg.CreateTopicsResponseTopic {

@@ -142,7 +142,7 @@ func (p *pair) ask(peer, addr, dir string, calls []call) (all []told) {
 }
 
 // Kafka's tools, and ours, say the same of Samsa and of a real Kafka 3.9.
-func TestToolsSayTheSame(t *testing.T) {
+func TestConfigToolsSayTheSame(t *testing.T) {
 	p := newPair(t)
 	for _, tool := range []struct {
 		name string
