@@ -48,6 +48,9 @@ func DecodeBroker(id meta.BrokerID, data []byte) (meta.Broker, error) {
 	}
 	b := meta.Broker{ID: id, Rack: n.Rack}
 	if len(n.Endpoints) == 0 && n.Host != nil { // version 1
+		if n.Port < 0 || n.Port > 65535 {
+			return meta.Broker{}, fmt.Errorf("%w: broker: port %d", ErrZnode, n.Port)
+		}
 		b.Endpoints = []meta.Endpoint{{Listener: "PLAINTEXT", Host: *n.Host, Port: n.Port, Protocol: "PLAINTEXT"}}
 	}
 	for _, text := range n.Endpoints {

@@ -132,7 +132,9 @@ func (d *Dir) createLog(s *state, c *engine.Config) (*Log, error) {
 	if err := d.o.FS.Mkdir(path); err != nil {
 		return nil, err
 	}
+	d.logs.mu.Lock() // a checkpoint looks meanwhile
 	s.there = true
+	d.logs.mu.Unlock()
 	if s.topicID != [16]byte{} {
 		if err := d.files.writeMetadata(s.name, s.topicID); err != nil {
 			return nil, err

@@ -34,6 +34,7 @@ var wideKeys = []wideKey{
 	{broker: "log.cleanup.policy", key: "cleanup.policy", own: "compact", value: "compact", plain: "delete"},
 	{broker: "log.index.interval.bytes", key: "index.interval.bytes", own: "0", value: "0", plain: "4096"},
 	{broker: "log.index.size.max.bytes", key: "segment.index.bytes", own: "64", value: "64", plain: "10485760"},
+	{broker: "log.message.downconversion.enable", key: "message.downconversion.enable", own: "false", value: "false", plain: "true"},
 	{broker: "log.message.timestamp.after.max.ms", key: "message.timestamp.after.max.ms", own: "60000", value: "60000", plain: "9223372036854775807"},
 	{broker: "log.message.timestamp.before.max.ms", key: "message.timestamp.before.max.ms", own: "60000", value: "60000", plain: "9223372036854775807"},
 	{broker: "log.message.timestamp.difference.max.ms", key: "message.timestamp.difference.max.ms", own: "60000", value: "60000", plain: "9223372036854775807"},

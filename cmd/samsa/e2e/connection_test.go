@@ -216,9 +216,12 @@ func TestRequestMemory(t *testing.T) {
 	over := Dial(t, b.Addr)
 	_ = over.Send(ProduceRequest("queued", 0, Batch(-1, -1, -1, strings.Repeat("q", 1<<20))))
 	closed(t, over.conn, 10*time.Second)
-	if !strings.Contains(b.Log(), "socket.request.max.bytes is 1048576") {
-		t.Errorf("no line names the key:\n%s", b.Log())
-	}
+	Eventually(t, 10*time.Second, func() error {
+		if !strings.Contains(b.Log(), "socket.request.max.bytes is 1048576") {
+			return fmt.Errorf("no line names the key:\n%s", b.Log())
+		}
+		return nil
+	})
 }
 
 // waitingFrames wants n large frames to wait for memory.
