@@ -9,8 +9,6 @@ FUZZSECONDS ?= 20
 PART ?= help
 TESTFLAGS ?=
 PEERS ?=
-CONFORMANCE ?= .
-BUT ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test check race fuzz corpus engine peers conformance powercut cross soak bench-deps bench bench-full clean
@@ -59,7 +57,7 @@ peers: ## install what conformance compares with (root, Debian), or some: PEERS=
 	cmd/samsa/e2e/conformance/peers/install $(PEERS)
 
 conformance: peers ## stock clients, Kafka's tools, a real Kafka 3.9 against the built binary (CONFORMANCE, BUT: tests by name)
-	$(GO) test -tags giouring,conformance -ldflags=-checklinkname=0 -count=1 -p 1 -timeout 35m -v -run '$(CONFORMANCE)' -skip '$(BUT)' $(E2E)/conformance/...
+	$(GO) test -tags giouring,conformance -ldflags=-checklinkname=0 -count=1 -p 1 -timeout 35m -v -run "$${CONFORMANCE:-.}" -skip "$$BUT" $(E2E)/conformance/...
 
 powercut: ## power cuts under the unmodified binary (root, /dev/fuse)
 	$(GO) test -count=1 -timeout 35m -v $(E2E)/powercut
