@@ -48,8 +48,9 @@ func DecodeBroker(id meta.BrokerID, data []byte) (meta.Broker, error) {
 	}
 	b := meta.Broker{ID: id, Rack: n.Rack}
 	if len(n.Endpoints) == 0 && n.Host != nil { // version 1
-		if n.Port < 0 || n.Port > 65535 {
-			return meta.Broker{}, fmt.Errorf("%w: broker: port %d", ErrZnode, n.Port)
+		address := net.JoinHostPort(*n.Host, strconv.Itoa(int(n.Port)))
+		if host, _, err := net.SplitHostPort(address); err != nil || host != *n.Host || n.Port < 0 || n.Port > 65535 {
+			return meta.Broker{}, fmt.Errorf("%w: broker: address %q", ErrZnode, address)
 		}
 		b.Endpoints = []meta.Endpoint{{Listener: "PLAINTEXT", Host: *n.Host, Port: n.Port, Protocol: "PLAINTEXT"}}
 	}

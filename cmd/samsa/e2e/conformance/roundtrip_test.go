@@ -50,12 +50,16 @@ func TestSamsaAndKafkaTakeTurns(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	tr := &trip{t: t, rng: rand.New(rand.NewPCG(seed, 3)), dir: t.TempDir(), zkAddr: StartZooKeeper(t), want: map[string][]string{}}
-	conn, _, err := zk.Connect([]string{tr.zkAddr}, 10*time.Second, zk.WithLogger(quiet{}))
+	conn, _, err := zk.Connect([]string{tr.zkAddr}, time.Minute, zk.WithLogger(quiet{}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	tr.zk = conn
+	e2e.Eventually(t, 2*time.Minute, func() error { // a session takes a synced write of ZooKeeper's
+		_, _, err := conn.Exists("/")
+		return err
+	})
 	tr.samsa(false)
 	for i := range orders() {
 		kill := tr.rng.IntN(2) == 0
@@ -236,7 +240,9 @@ func (tr *trip) put(path string, value any) {
 	}
 	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	for i := 1; i < len(parts); i++ {
-		_, _ = tr.zk.Create("/"+strings.Join(parts[:i], "/"), nil, 0, zk.WorldACL(zk.PermAll))
+		if _, err := tr.zk.Create("/"+strings.Join(parts[:i], "/"), nil, 0, zk.WorldACL(zk.PermAll)); err != nil && err != zk.ErrNodeExists {
+			tr.t.Fatalf("above %s: %v", path, err)
+		}
 	}
 	if _, err := tr.zk.Create(path, data, 0, zk.WorldACL(zk.PermAll)); err == zk.ErrNodeExists {
 		_, err = tr.zk.Set(path, data, -1)
