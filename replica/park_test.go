@@ -59,8 +59,10 @@ func (g *guard) before(op vfs.Op) error {
 	return nil
 }
 
-// hold makes the operations for which which is true wait for let.
-func (g *guard) hold(which func(op vfs.Op) bool) {
+// hold makes the operations for which which is true wait for let, or for the
+// end of the test, however it ends.
+func (g *guard) hold(t *testing.T, which func(op vfs.Op) bool) {
+	t.Cleanup(g.let)
 	g.mu.Lock()
 	g.held, g.waiting = which, 0
 	g.mu.Unlock()
@@ -85,6 +87,10 @@ func (g *guard) logSyncs() int {
 	defer g.mu.Unlock()
 	return g.syncs
 }
+
+// still is a clock by which no directory is ever slow: appends to a slow one all
+// go through its one writer, and wait there for each other.
+func still() time.Time { return time.Unix(1_700_000_000, 0) }
 
 // begin starts an append of one record on the first loop.
 func (w *world) begin(p *Partition, acks int16, value string) (part *AppendPart, done chan struct{}) {
@@ -160,12 +166,12 @@ func (w *world) rolled(p *Partition) (n int) {
 // stops: not the loop, not another partition on it. Then they go on in order.
 func TestRollParks(t *testing.T) {
 	g := newGuard()
-	w := newWorld(t, worldOptions{fs: g.fs()})
+	w := newWorld(t, worldOptions{fs: g.fs(), now: still})
 	c := *keepAll()
 	c.SegmentBytes = 256
 	p, other := w.leadWith(0, 5, &c), w.lead(1)
 	w.fill(3, p)
-	g.hold(func(op vfs.Op) bool { return op.Kind == vfs.OpOpen && strings.Contains(op.Name, "orders-0") })
+	g.hold(t, func(op vfs.Op) bool { return op.Kind == vfs.OpOpen && strings.Contains(op.Name, "orders-0") })
 	var parts []*AppendPart
 	var ends []chan struct{}
 	for i := range 5 {
@@ -209,10 +215,10 @@ func TestRollFails(t *testing.T) {
 // The first append after a start reads the end of its segment; the loop does not.
 func TestFirstAppendParks(t *testing.T) {
 	g := newGuard()
-	w := newWorld(t, worldOptions{fs: g.fs()})
+	w := newWorld(t, worldOptions{fs: g.fs(), now: still})
 	w.fill(3, w.lead(0), w.lead(1))
 	w.stop(true)
-	w = newWorld(t, worldOptions{fs: g.fs()})
+	w = newWorld(t, worldOptions{fs: g.fs(), now: still})
 	for i := range int32(2) {
 		if err := w.set.Lead(w.leadership(i, 6)); err != nil {
 			t.Fatal(err)
@@ -222,7 +228,7 @@ func TestFirstAppendParks(t *testing.T) {
 	if err := errors.Join(p.Await(), other.Await()); err != nil {
 		t.Fatal(err)
 	}
-	g.hold(func(op vfs.Op) bool {
+	g.hold(t, func(op vfs.Op) bool {
 		return op.Kind == vfs.OpRead && strings.Contains(op.Name, "orders-0") && strings.HasSuffix(op.Name, ".log")
 	})
 	first, one := w.begin(p, AcksAll, "one")
@@ -247,7 +253,7 @@ func TestFirstAppendParks(t *testing.T) {
 // shares the next one. Without it due nothing is synced.
 func TestFlushMessages(t *testing.T) {
 	g := newGuard()
-	w := newWorld(t, worldOptions{fs: g.fs(), kafka: true})
+	w := newWorld(t, worldOptions{fs: g.fs(), kafka: true, now: still})
 	c := *keepAll()
 	c.FlushMessages = 3
 	p, other := w.leadWith(0, 5, &c), w.lead(1)
@@ -259,7 +265,7 @@ func TestFlushMessages(t *testing.T) {
 			t.Fatalf("%d syncs after %d messages, want %d", got, want+1, n)
 		}
 	}
-	g.hold(func(op vfs.Op) bool { return op.Kind == vfs.OpSync })
+	g.hold(t, func(op vfs.Op) bool { return op.Kind == vfs.OpSync })
 	w.fill(2, p)
 	_, due := w.begin(p, AcksLeader, "due")
 	eventually(w, "the sync", g.stuck)
