@@ -124,7 +124,7 @@ func (b *broker) deps() api.Deps {
 		Cluster: b.edge.Images(), Creator: b.edge, AutoCreate: b.conf.AutoCreateTopics, ProducerIDs: b.edge,
 		FetchMaxBytes: b.conf.FetchMaxBytes, FetchSessions: b.conf.FetchSessions, Groups: b.host, Now: time.Now,
 		OldOffsets: embedded.NewConsumerOffsets(b.edge), OffsetMetadataMax: b.conf.OffsetMetadataMaxBytes,
-		Admin: api.Admin{Broker: meta.BrokerID(b.id), Image: b.edge.Images(), Topics: b.edge, Settings: api.NewBrokerConfig(b.current.Load), LogDirs: logDirs{b}},
+		Admin: api.Admin{Broker: meta.BrokerID(b.id), Image: b.edge.Images(), Topics: b.edge, Settings: api.NewBrokerConfig(b.current.Load), LogDirs: logDirs{b}, Loggers: b.loggers},
 	}
 }
 

@@ -119,7 +119,6 @@ func acceptedDifferences() []accepted {
 	a := func(where, reason string) accepted { return accepted{where: regexp.MustCompile(where), reason: reason} }
 	return []accepted{
 		a(`^(OffsetFetch no groups v8|Produce null records v9|AlterConfigs same topic twice v2) `, "Kafka never answers it, nor anything behind it on that connection"),
-		a(`^IncrementalAlterConfigs odd logger `, "there are no loggers here"),
 	}
 }
 
