@@ -92,7 +92,7 @@ func checkOps(ops []kmsg.IncrementalAlterConfigsRequestResourceConfig) error {
 		return errKeysTwice
 	}
 	if null != nil {
-		return Fail(frame.InvalidRequest, "Null value not supported for: "+strings.Join(null, ","))
+		return Fail(frame.InvalidRequest, "Null value not supported for : "+strings.Join(null, ", "))
 	}
 	return nil
 }

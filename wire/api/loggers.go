@@ -36,12 +36,15 @@ var logLevels = []string{"DEBUG", "ERROR", "FATAL", "INFO", "TRACE", "WARN"}
 // describeLoggers gives every logger as a setting. Kafka tells neither types nor
 // synonyms of them, and documents them with nothing.
 func describeLoggers(name string, broker meta.BrokerID, loggers brokerLoggers) ([]Setting, error) {
-	whole, err := wholeCluster(name, broker)
-	if whole {
-		err = Fail(frame.InvalidRequest, "Broker id must not be empty")
+	if name == "" {
+		return nil, Fail(frame.InvalidRequest, "Broker id must not be empty")
 	}
+	id, err := strconv.ParseInt(name, 10, 32)
 	if err != nil {
-		return nil, err
+		return nil, Fail(frame.InvalidRequest, "Broker id must be an integer, but it is: "+name)
+	}
+	if meta.BrokerID(id) != broker {
+		return nil, Fail(frame.InvalidRequest, fmt.Sprintf("Unexpected broker id, expected %d but received %s", broker, name))
 	}
 	levels := loggers.Levels()
 	var all []Setting
