@@ -31,7 +31,7 @@ const (
 // PersistentPaths lists the nodes without data that every broker ensures at its
 // start, parents first.
 var PersistentPaths = []string{
-	"/consumers", "/brokers", PathBrokers, PathTopics, "/brokers/seqid",
+	PathConsumers, "/brokers", PathBrokers, PathTopics, "/brokers/seqid",
 	"/config", "/config/changes", PathTopicConfigs, "/config/clients", "/config/users", PathBrokerConfigs, "/config/ips",
 	"/admin", PathDeleteTopics, "/isr_change_notification", PathProducerIDs, "/log_dir_event_notification", "/cluster",
 }

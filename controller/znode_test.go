@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/samsa-broker/samsa/cmd/hostiletest"
 	"github.com/samsa-broker/samsa/controller/meta"
@@ -124,10 +126,34 @@ func FuzzZnodes(tf *testing.F) {
 				t.Errorf("broker %+v: %v", b, err)
 			}
 		}
+		if o, err := DecodeConsumerOffset(data); err == nil {
+			if again, err := DecodeConsumerOffset(EncodeConsumerOffset(o)); err != nil || again != o {
+				t.Errorf("offset %d: %d, %v", o, again, err)
+			}
+		}
+		if path, err := PathConsumerOffset(string(data), meta.Partition{Topic: "t"}); err == nil {
+			if len(path) > offsetPathBytesMax || strings.Contains(path, "/../") || strings.Contains(path, "//") || !utf8.ValidString(path) {
+				t.Errorf("path %q", path)
+			}
+		}
 		_, _ = DecodeClusterID(data)
 		_, _ = DecodeEpoch(data)
 		if next, err := DecodeProducerIDs(data); err == nil && next < 0 {
 			t.Errorf("producer ids from %d", next)
 		}
 	})
+}
+
+// An offset's path is Kafka's, its data the number in decimal.
+func TestConsumerOffsetZnode(t *testing.T) {
+	path, err := PathConsumerOffset("g", meta.Partition{Topic: "t", Index: 7})
+	if err != nil || path != "/consumers/g/offsets/t/7" {
+		t.Errorf("%s, %v", path, err)
+	}
+	if got, err := DecodeConsumerOffset(EncodeConsumerOffset(-12)); err != nil || got != -12 {
+		t.Errorf("%d, %v", got, err)
+	}
+	if _, err := DecodeConsumerOffset(nil); err == nil {
+		t.Error("no data is an offset")
+	}
 }

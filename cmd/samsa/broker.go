@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/samsa-broker/samsa/cmd/samsa/loggers"
 	"github.com/samsa-broker/samsa/config"
 	"github.com/samsa-broker/samsa/controller"
 	"github.com/samsa-broker/samsa/controller/embedded"
@@ -41,7 +42,8 @@ type broker struct {
 	conf    *config.Broker                // what it started with
 	current atomic.Pointer[config.Broker] // with what was set while it runs: see reconfigure
 	id      int32                         // broker.id, or what meta.properties says
-	log     *slog.Logger
+	loggers *loggers.Tree
+	log     *slog.Logger // the broker's own
 	metrics *metrics
 	admin   *admin
 	loops   *loops
@@ -61,9 +63,9 @@ type broker struct {
 
 // openBroker opens every room and serves. On an error what was opened is
 // closed again.
-func openBroker(conf *config.Broker, log *slog.Logger) (*broker, error) {
+func openBroker(conf *config.Broker, all *loggers.Tree) (*broker, error) {
 	debug.SetGCPercent(garbagePercent)
-	b := &broker{conf: conf, log: log, metrics: &metrics{}, stop: make(chan struct{})}
+	b := &broker{conf: conf, loggers: all, log: all.Logger(loggers.Broker), metrics: &metrics{}, stop: make(chan struct{})}
 	b.current.Store(conf)
 	b.files = newPool(max(4, 2*runtime.NumCPU()))
 	b.calls = newPool(max(8, 4*runtime.NumCPU()))
@@ -78,7 +80,7 @@ func (b *broker) open() (err error) {
 	if b.admin, err = openAdmin(b.conf.AdminListener, b.metrics); err != nil {
 		return err
 	}
-	if b.loops, err = openLoops(b.conf.Netpoll, b.conf.EventLoops, b.log); err != nil {
+	if b.loops, err = openLoops(b.conf.Netpoll, b.conf.EventLoops, b.loggers.Logger(loggers.Netpoll)); err != nil {
 		return err
 	}
 	listeners, err := b.listen()
@@ -149,7 +151,7 @@ func (b *broker) openStorage() error {
 		Internal:   b.internalTopics(),
 		NoDeletion: !b.conf.DeleteTopics,
 		Now:        time.Now,
-		Events:     &embedded.Events{Notice: func(text string) { b.log.Info(text) }}, Reconfigure: b.reconfigure,
+		Events:     b.controllerEvents(), Reconfigure: b.reconfigure,
 	})
 	if err != nil {
 		return err
@@ -207,7 +209,7 @@ func (b *broker) openReplicas() error {
 	}
 	if read := b.metrics.recovered.Load(); read > 0 {
 		r := &b.metrics.recovery
-		b.log.Info("recovered: read what was not flushed, from the journal and from the segments", "bytes", read,
+		b.loggers.Logger(loggers.Engine).Info("recovered: read what was not flushed, from the journal and from the segments", "bytes", read,
 			"unflushed", r.unflushed.Load(), "logs", r.logs.Load(), "segments", r.segments.Load(), "journal", r.journal.Load(),
 			"searched", r.searched.Load(), "took", time.Since(started).Round(time.Millisecond))
 	}

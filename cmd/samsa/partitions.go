@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/samsa-broker/samsa/cmd/samsa/loggers"
 	"github.com/samsa-broker/samsa/config"
 	"github.com/samsa-broker/samsa/controller/embedded"
 	"github.com/samsa-broker/samsa/controller/meta"
@@ -62,7 +63,7 @@ func (p *partitions) Stop(id meta.Partition, remove bool) error {
 func (p *partitions) Configure(topic string, values map[string]string, adopted bool) {
 	c, minISR, err := p.config(values, adopted)
 	if err != nil { // it was validated before it was stored
-		p.broker.log.Error("topic keeps its former settings", "topic", topic, "err", err)
+		p.broker.loggers.Logger(loggers.Config).Error("topic keeps its former settings", "topic", topic, "err", err)
 		return
 	}
 	p.broker.set.Configure(topic, c, minISR)
@@ -95,7 +96,7 @@ func (p *partitions) nameIdle(values map[string]string) {
 			continue // an older Kafka's, in a directory that was adopted
 		}
 		if _, before := p.named.LoadOrStore(n.Key, true); !before {
-			p.broker.log.Info("topic config is stored and has no effect here", "key", n.Key, "why", n.Why)
+			p.broker.loggers.Logger(loggers.Config).Info("topic config is stored and has no effect here", "key", n.Key, "why", n.Why)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/samsa-broker/samsa/cmd/samsa/loggers"
 	"github.com/samsa-broker/samsa/config"
 	"github.com/samsa-broker/samsa/controller/embedded"
 	"github.com/samsa-broker/samsa/controller/meta"
@@ -25,7 +26,7 @@ func (b *broker) reconfigure(set embedded.BrokerConfigs) meta.Broker {
 	}
 	limits, err := inForce{b.current.Load()}.limits()
 	if err != nil { // a host of the overrides that is not to be found
-		b.log.Error("connection limits are as they were", "err", err)
+		b.loggers.Logger(loggers.Config).Error("connection limits are as they were", "err", err)
 		return b.self()
 	}
 	b.server.SetLimits(limits)
@@ -43,7 +44,7 @@ func (b *broker) apply(set embedded.BrokerConfigs) {
 	maps.Copy(both, set.Own)
 	for _, n := range slices.Concat(notices, config.IdleDynamic(both)) {
 		if _, before := b.parts.named.LoadOrStore("broker "+n.Key, true); !before {
-			b.log.Info("config set while the broker runs: "+n.String(), "key", n.Key)
+			b.loggers.Logger(loggers.Config).Info("config set while the broker runs: "+n.String(), "key", n.Key)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/samsa-broker/samsa/config"
+	"github.com/samsa-broker/samsa/controller/embedded"
 	"github.com/samsa-broker/samsa/controller/meta"
 	"github.com/samsa-broker/samsa/engine"
 	"github.com/samsa-broker/samsa/engine/dir"
@@ -122,7 +123,8 @@ func (b *broker) deps() api.Deps {
 		Config:  func(p *replica.Partition) *engine.Config { return p.Config() },
 		Cluster: b.edge.Images(), Creator: b.edge, AutoCreate: b.conf.AutoCreateTopics, ProducerIDs: b.edge,
 		FetchMaxBytes: b.conf.FetchMaxBytes, FetchSessions: b.conf.FetchSessions, Groups: b.host, Now: time.Now,
-		Admin: api.Admin{Broker: meta.BrokerID(b.id), Image: b.edge.Images(), Topics: b.edge, Settings: api.NewBrokerConfig(b.current.Load), LogDirs: logDirs{b}},
+		OldOffsets: embedded.NewConsumerOffsets(b.edge), OffsetMetadataMax: b.conf.OffsetMetadataMaxBytes,
+		Admin: api.Admin{Broker: meta.BrokerID(b.id), Image: b.edge.Images(), Topics: b.edge, Settings: api.NewBrokerConfig(b.current.Load), LogDirs: logDirs{b}, Loggers: b.loggers},
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/samsa-broker/samsa/cmd/samsa/loggers"
 	"github.com/samsa-broker/samsa/config"
 )
 
@@ -49,14 +50,15 @@ stops it cleanly within 30 s, a second one at once.`,
 
 // start loads the configuration, opens the broker and waits for a signal.
 func start(cmd *cobra.Command, path string, overrides []string) error {
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	conf, err := loadConfig(path, overrides, log)
+	all := loggers.New(os.Stderr)
+	log := all.Logger(loggers.Broker)
+	conf, err := loadConfig(path, overrides, all.Logger(loggers.Config))
 	if err != nil {
 		return err
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
-	b, err := openBroker(conf, log)
+	b, err := openBroker(conf, all)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ const rooms = `
 	benchmarks/host, benchmarks/stats, benchmarks/load, benchmarks/null < benchmarks
 	benchmarks/null < benchmarks/load
 
-	NONE < cmd/tidy, cmd/hostiletest
+	NONE < cmd/tidy, cmd/hostiletest, cmd/samsa/loggers
 	NONE < cmd/samsa/e2e < cmd/samsa/e2e/powercut, cmd/samsa/e2e/hostile, cmd/samsa/e2e/conformance
 	cmd/samsa/e2e, cmd/samsa/e2e/conformance < cmd/samsa/e2e/conformance/clients, cmd/samsa/e2e/conformance/java, cmd/samsa/e2e/conformance/differ
 	wire/frame < cmd/wirecap

@@ -29,10 +29,11 @@ type world struct {
 	ids    map[int64]bool    // producer id blocks given
 
 	brokers map[bool]bool // on all brokers, on this one: "k" was answered to be set
+	offsets []int64       // that the group g may have: the last that was answered, and those asked for since
 }
 
 func newWorld(t *testing.T) *world {
-	return &world{t: t, dir: t.TempDir(), disk: newDisk(t), has: map[string]int{}, config: map[string]string{}, maybe: map[string]bool{}, ids: map[int64]bool{}, brokers: map[bool]bool{}}
+	return &world{t: t, dir: t.TempDir(), disk: newDisk(t), has: map[string]int{}, config: map[string]string{}, maybe: map[string]bool{}, ids: map[int64]bool{}, brokers: map[bool]bool{}, offsets: []int64{-1}}
 }
 
 // start runs the broker's start over what lies in the directories.
@@ -109,6 +110,7 @@ func (w *world) live() {
 	}
 	create("a", "b")
 	block()
+	w.commit()
 	err := e.AlterTopicConfig("a", func(c map[string]string) (map[string]string, error) { c["k"] = "v"; return c, nil }, false)
 	w.asked("a", err, func() { w.config["a"] = "v" })
 	for _, all := range []bool{true, false} {
@@ -122,10 +124,20 @@ func (w *world) live() {
 	remove("a", "b")
 	create("a", "c")
 	block()
+	w.commit()
 	if _, err := e.AutoCreate("d"); err == nil {
 		w.has["d"] = 2
 	} else {
 		w.maybe["d"] = true
+	}
+}
+
+// commit asks for the group's next offset to be kept.
+func (w *world) commit() {
+	next := w.offsets[len(w.offsets)-1] + 1
+	w.offsets = append(w.offsets, next)
+	if err := NewConsumerOffsets(w.edge).Store("g", []meta.ConsumerOffset{{Partition: meta.Partition{Topic: "a"}, Offset: next}}); err == nil {
+		w.offsets = []int64{next}
 	}
 }
 
@@ -153,6 +165,10 @@ func (w *world) check(when string) {
 	}
 	if c := w.edge.configs; w.brokers[true] && c.All["k"] != "v" || w.brokers[false] && c.Own["k"] != "v" {
 		w.t.Errorf("%s: what was set on brokers is %+v, answered for were %v", when, c, w.brokers)
+	}
+	of := []meta.ConsumerOffset{{Partition: meta.Partition{Topic: "a"}}}
+	if err := NewConsumerOffsets(w.edge).Load("g", of); err != nil || !slices.Contains(w.offsets, of[0].Offset) {
+		w.t.Errorf("%s: the group has offset %+v, %v; it may have %v", when, of[0], err, w.offsets)
 	}
 	for name, n := range w.has {
 		if t := m.Topic(name); !w.maybe[name] && (t == nil || len(t.Partitions) != n || t.Config["k"] != w.config[name]) {

@@ -57,6 +57,10 @@
 //
 // # Differences to ZooKeeper
 //
+// Offsets that clients commit in version 0 lie below /consumers as in Kafka's
+// tree, and only in the file: the tree is not kept in memory. Their paths have
+// at most 4096 bytes and 32 nodes.
+//
 // Nobody else watches this tree, so no change notifications are written.
 // Producer ids of a new store begin at a random high number rather than 0,
 // because logs that another broker wrote may know the low ones.

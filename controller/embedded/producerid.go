@@ -29,7 +29,7 @@ func (e *Edge) ProducerIDBlock() (start int64, n int32, err error) {
 		return 0, 0, meta.ErrStopped
 	}
 	if start, err = e.nextBlock(); err != nil {
-		return 0, 0, e.idsRefused(err)
+		return 0, 0, e.refusedBeside(err)
 	}
 	return start, controller.ProducerIDBlockSize, nil
 }
@@ -55,7 +55,9 @@ func (e *Edge) nextBlock() (start int64, err error) {
 	return start, err
 }
 
-func (e *Edge) idsRefused(err error) error {
+// refusedBeside is refused for what is written without e.mu: a full disk undid
+// the write, and nothing in memory has to be.
+func (e *Edge) refusedBeside(err error) error {
 	if full(err) {
 		return storageError(err)
 	}

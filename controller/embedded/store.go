@@ -180,11 +180,19 @@ func (s *store) update(fn func(*txn) error) error {
 	if err := tx.Commit(); err != nil {
 		return err
 	}
-	s.seen.Store(t.zxid)
+	s.saw(t.zxid)
 	if s.hook != nil {
 		return s.hook("committed")
 	}
 	return nil
+}
+
+// saw notes that a transaction is durable; those who commit at the same time may
+// get here in another order than the file's.
+func (s *store) saw(zxid int64) {
+	for before := s.seen.Load(); before < zxid && !s.seen.CompareAndSwap(before, zxid); {
+		before = s.seen.Load()
+	}
 }
 
 // view reads.

@@ -18,6 +18,7 @@ type Admin struct {
 	Topics   topicAdmin
 	Settings settings
 	LogDirs  logDirs
+	Loggers  brokerLoggers
 }
 
 // clusterView is where the newest picture of the cluster is found; meta.Store
@@ -39,9 +40,9 @@ func adminHandlers(a Admin) []Handler {
 		CreateTopics(a.Topics, a.Settings),
 		DeleteTopics(a.Topics, a.Image),
 		CreatePartitions(a.Topics),
-		DescribeConfigs(a.Broker, a.Image, a.Settings),
+		DescribeConfigs(a),
 		AlterConfigs(a.Broker, a.Topics, a.Settings),
-		IncrementalAlterConfigs(a.Broker, a.Topics, a.Settings),
+		IncrementalAlterConfigs(a),
 		DescribeCluster(a.Image),
 		DescribeLogDirs(a.LogDirs),
 	}

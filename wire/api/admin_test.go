@@ -387,7 +387,7 @@ func TestDescribeConfigs(t *testing.T) {
 		} {
 			req.Resources = append(req.Resources, r)
 		}
-		resp := ask(t, DescribeConfigs(1, s, book{}), version, req).(*kmsg.DescribeConfigsResponse)
+		resp := ask(t, DescribeConfigs(shelfAdmin(s)), version, req).(*kmsg.DescribeConfigsResponse)
 		var got []string
 		for _, r := range resp.Resources {
 			names := ""
@@ -397,13 +397,13 @@ func TestDescribeConfigs(t *testing.T) {
 			got = append(got, fmt.Sprintf("%d%s", r.ErrorCode, names))
 		}
 		want := []string{"0 list=- number=7", "0 number=7", "0 list=- number=5 samsa.adopted=true", "3", "17",
-			"0 broker.id=- secret=-", "0 dynamic=-", "42", "42", "0", "42", "42"}
+			"0 broker.id=- secret=-", "0 dynamic=-", "42", "42", "0 below=WARN root=INFO", "42", "42"}
 		if !slices.Equal(got, want) {
 			t.Errorf("v%d: got %q", version, got)
 		}
 		c := resp.Resources[1].Configs[0]
 		req.Resources = append(req.Resources[:1:1], kmsg.DescribeConfigsRequestResource{ResourceType: 77, ResourceName: "1"})
-		odd := ask(t, DescribeConfigs(1, s, book{}), version, req).(*kmsg.DescribeConfigsResponse)
+		odd := ask(t, DescribeConfigs(shelfAdmin(s)), version, req).(*kmsg.DescribeConfigsResponse)
 		if odd.Resources[0].ErrorCode != 42 || odd.Resources[1].ErrorCode != 42 { // one odd kind, and all are refused
 			t.Errorf("v%d: one odd kind: %+v", version, odd.Resources)
 		}
@@ -506,7 +506,6 @@ func TestIncrementalAlterConfigs(t *testing.T) {
 		{4, "1", []op{{Name: "dynamic", Op: del}}, 0, "map[list:x,y number:1]"},
 		{4, "1", []op{{Name: "broker.id", Op: del}}, 0, "map[list:x,y number:1]"},
 		{4, "3", nil, frame.InvalidRequest, "map[list:x,y number:1]"},
-		{8, "1", nil, frame.InvalidRequest, "map[list:x,y number:1]"},
 		{16, "1", nil, frame.InvalidRequest, "map[list:x,y number:1]"},
 	}
 	for version := int16(0); version <= 1; version++ {
@@ -516,7 +515,7 @@ func TestIncrementalAlterConfigs(t *testing.T) {
 			s.topics["a"].Adopted = true
 			req := kmsg.NewPtrIncrementalAlterConfigsRequest()
 			req.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: tc.kind, ResourceName: tc.name, Configs: tc.ops}}
-			r := ask(t, IncrementalAlterConfigs(1, s, book{}), version, req).(*kmsg.IncrementalAlterConfigsResponse).Resources[0]
+			r := ask(t, IncrementalAlterConfigs(shelfAdmin(s)), version, req).(*kmsg.IncrementalAlterConfigsResponse).Resources[0]
 			if r.ErrorCode != int16(tc.code) || fmt.Sprint(s.topics["a"].Config) != tc.want {
 				t.Errorf("v%d %v: code %d (%s), set %v", version, tc.ops, r.ErrorCode, text(r.ErrorMessage), s.topics["a"].Config)
 			}
@@ -560,7 +559,7 @@ func TestIncrementalAlterConfigsOfBrokers(t *testing.T) {
 		req := kmsg.NewPtrIncrementalAlterConfigsRequest()
 		req.ValidateOnly = tc.validate
 		req.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: 4, ResourceName: tc.name, Configs: tc.ops}}
-		r := ask(t, IncrementalAlterConfigs(1, s, book{}), 1, req).(*kmsg.IncrementalAlterConfigsResponse).Resources[0]
+		r := ask(t, IncrementalAlterConfigs(shelfAdmin(s)), 1, req).(*kmsg.IncrementalAlterConfigsResponse).Resources[0]
 		if got := fmt.Sprint(s.brokers[true], s.brokers[false]); r.ErrorCode != int16(tc.code) || got != tc.want {
 			t.Errorf("%q %v: code %d (%s), set %s", tc.name, tc.ops, r.ErrorCode, text(r.ErrorMessage), got)
 		}

@@ -94,7 +94,7 @@ func replaceConfig(r *kmsg.AlterConfigsRequestResource, validateOnly bool, broke
 		return errKeysTwice
 	}
 	if null != nil {
-		return Fail(frame.InvalidRequest, "Null value not supported for: "+strings.Join(null, ","))
+		return Fail(frame.InvalidRequest, "Null value not supported for : "+strings.Join(null, ", "))
 	}
 	switch r.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
@@ -144,6 +144,11 @@ func alterBroker(name string, broker meta.BrokerID, brokers configAlterer, rules
 	}, validateOnly)
 }
 
+// unalterable refuses the kinds that have no config to alter: loggers, too, as
+// the request that replaces everything makes no sense for them.
 func unalterable(kind kmsg.ConfigResourceType) error {
+	if kind != clientMetrics {
+		return Fail(frame.InvalidRequest, fmt.Sprintf("Unknown resource type %d", kind))
+	}
 	return Fail(frame.InvalidRequest, fmt.Sprintf("AlterConfigs is only supported for topics and brokers, but resource type is %s", kind))
 }

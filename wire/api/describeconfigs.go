@@ -49,13 +49,12 @@ type settings interface {
 // topic's config, its removal above all, ends that state.
 const adoptedKey = "samsa.adopted"
 
-// DescribeConfigs tells the settings of topics and of this broker.
+// DescribeConfigs tells the settings of topics and of this broker, and the levels
+// of its loggers.
 //
 //	v1  source and synonyms of each value, instead of "is default", which Kafka never sets
 //	v2  as v1      v3  types and documentation      v4  flexible
-//
-// Loggers are known to Kafka as a resource; this broker has none to show.
-func DescribeConfigs(broker meta.BrokerID, image clusterView, settings settings) Handler {
+func DescribeConfigs(a Admin) Handler {
 	return Handler{Key: 32, Min: 0, Max: 4, Slow: true, Serve: func(c *Call) {
 		req := c.Body.(*kmsg.DescribeConfigsRequest)
 		resp := c.Response().(*kmsg.DescribeConfigsResponse)
@@ -64,7 +63,7 @@ func DescribeConfigs(broker meta.BrokerID, image clusterView, settings settings)
 			r := &req.Resources[i]
 			found, err := []Setting(nil), odd // one odd kind, and all are refused, as in Kafka
 			if odd == nil {
-				found, err = describe(r, broker, image, settings)
+				found, err = describe(r, a)
 			}
 			out := kmsg.NewDescribeConfigsResponseResource()
 			out.ResourceType, out.ResourceName = r.ResourceType, r.ResourceName
@@ -101,36 +100,32 @@ func oddResource(resources []kmsg.DescribeConfigsRequestResource) error {
 // clientMetrics is a kind of resource of newer brokers.
 const clientMetrics kmsg.ConfigResourceType = 16
 
-func describe(r *kmsg.DescribeConfigsRequestResource, broker meta.BrokerID, image clusterView, settings settings) ([]Setting, error) {
+func describe(r *kmsg.DescribeConfigsRequestResource, a Admin) ([]Setting, error) {
 	switch r.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
 		if err := meta.ValidateTopicName(r.ResourceName); err != nil {
 			return nil, err
 		}
-		t := image.Load().Topic(r.ResourceName)
+		t := a.Image.Load().Topic(r.ResourceName)
 		if t == nil {
 			return nil, fmt.Errorf("%w: %s", meta.ErrUnknownTopic, r.ResourceName)
 		}
-		found := settings.TopicSettings(t.Config)
+		found := a.Settings.TopicSettings(t.Config)
 		if t.Adopted {
 			found = append(slices.Clip(found), adoptedSetting())
 		}
 		return found, nil
 	case kmsg.ConfigResourceTypeBroker:
-		whole, err := wholeCluster(r.ResourceName, broker)
+		whole, err := wholeCluster(r.ResourceName, a.Broker)
 		if err != nil {
 			return nil, err
 		}
 		if whole {
-			return settings.ClusterSettings(), nil
+			return a.Settings.ClusterSettings(), nil
 		}
-		return settings.BrokerSettings(), nil
+		return a.Settings.BrokerSettings(), nil
 	case kmsg.ConfigResourceTypeBrokerLogger:
-		whole, err := wholeCluster(r.ResourceName, broker)
-		if whole {
-			err = Fail(frame.InvalidRequest, "Broker id must not be empty")
-		}
-		return nil, err
+		return describeLoggers(r.ResourceName, a.Broker, a.Loggers)
 	}
 	return nil, Fail(frame.InvalidRequest, fmt.Sprintf("Unsupported resource type: %d", r.ResourceType))
 }
@@ -161,8 +156,8 @@ func adoptedSetting() Setting {
 func settingEntry(s Setting, synonyms, doc bool) kmsg.DescribeConfigsResponseResourceConfig {
 	out := kmsg.NewDescribeConfigsResponseResourceConfig()
 	out.Name, out.Value, out.ReadOnly, out.IsSensitive = s.Name, s.Value, s.ReadOnly, s.Sensitive
-	out.Source, out.ConfigType = s.Source, s.Type // v0's "is default" is never set, as in Kafka
-	if doc && s.Doc != "" {
+	out.Source, out.ConfigType = s.Source, s.Type                                     // v0's "is default" is never set, as in Kafka
+	if doc && s.Doc != "" || s.Source == kmsg.ConfigSourceDynamicBrokerLoggerConfig { // of loggers it is empty, asked for or not
 		out.Documentation = &s.Doc
 	}
 	for i := 0; synonyms && i < len(s.Synonyms); i++ {

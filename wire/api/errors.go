@@ -88,6 +88,8 @@ var codes = []struct {
 	{meta.ErrStorage, frame.KafkaStorageError},
 	{meta.ErrStopped, frame.NotController},
 	{meta.ErrTopicID, frame.UnknownTopicID},
+	{meta.ErrNoOffset, frame.UnknownTopicOrPartition},
+	{meta.ErrGroupPath, frame.UnknownServerError}, // as Kafka, which does not expect that ZooKeeper refuses a name
 	{meta.ErrInvalidTopic, frame.InvalidTopicException},
 
 	{config.ErrInvalid, frame.InvalidConfig},

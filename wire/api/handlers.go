@@ -33,6 +33,10 @@ type Deps struct {
 	FetchMaxBytes, FetchSessions int
 	// Groups is the group coordinator: *group.Host.
 	Groups Groups
+	// OldOffsets keeps what version 0 commits: embedded.ConsumerOffsets. OffsetMetadataMax
+	// is offset.metadata.max.bytes for them.
+	OldOffsets        OldOffsets
+	OffsetMetadataMax int
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -48,8 +52,8 @@ func Handlers(d Deps) []Handler {
 		DeleteRecords(d),
 		InitProducerID(d),
 		OffsetForLeaderEpoch(d),
-		OffsetCommit(d.Groups, d.Cluster),
-		OffsetFetch(d.Groups),
+		OffsetCommit(d),
+		OffsetFetch(d),
 		FindCoordinator(d.Cluster, d.Creator),
 		JoinGroup(d.Groups),
 		Heartbeat(d.Groups),

@@ -15,10 +15,10 @@ import (
 
 // IncrementalAlterConfigs changes single settings of topics, of this broker and
 // of all brokers (KIP-339): set and delete for all keys, append and subtract for
-// lists.
+// lists. It also changes the levels of this broker's loggers.
 //
 //	v1  flexible
-func IncrementalAlterConfigs(broker meta.BrokerID, topics configAlterer, settings settings) Handler {
+func IncrementalAlterConfigs(a Admin) Handler {
 	return Handler{Key: 44, Min: 0, Max: 1, Slow: true, Serve: func(c *Call) {
 		req := c.Body.(*kmsg.IncrementalAlterConfigsRequest)
 		resp := c.Response().(*kmsg.IncrementalAlterConfigsResponse)
@@ -30,7 +30,7 @@ func IncrementalAlterConfigs(broker meta.BrokerID, topics configAlterer, setting
 			r := &req.Resources[i]
 			err := errResourceTwice
 			if times[resource{r.ResourceType, r.ResourceName}] == 1 {
-				err = changeConfig(r, req.ValidateOnly, broker, topics, settings)
+				err = changeConfig(r, req.ValidateOnly, a)
 			}
 			out := kmsg.NewIncrementalAlterConfigsResponseResource()
 			out.ResourceType, out.ResourceName = r.ResourceType, r.ResourceName
@@ -41,7 +41,8 @@ func IncrementalAlterConfigs(broker meta.BrokerID, topics configAlterer, setting
 	}}
 }
 
-func changeConfig(r *kmsg.IncrementalAlterConfigsRequestResource, validateOnly bool, broker meta.BrokerID, topics configAlterer, settings settings) error {
+func changeConfig(r *kmsg.IncrementalAlterConfigsRequestResource, validateOnly bool, a Admin) error {
+	settings := a.Settings
 	if err := checkOps(r.Configs); err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func changeConfig(r *kmsg.IncrementalAlterConfigsRequestResource, validateOnly b
 				return err
 			}
 		}
-		return topics.AlterTopicConfig(r.ResourceName, func(set map[string]string) (map[string]string, error) {
+		return a.Topics.AlterTopicConfig(r.ResourceName, func(set map[string]string) (map[string]string, error) {
 			if err := applyOps(set, r.Configs, settings.TopicList); err != nil {
 				return nil, err
 			}
@@ -65,11 +66,11 @@ func changeConfig(r *kmsg.IncrementalAlterConfigsRequestResource, validateOnly b
 			return set, settings.CheckTopicConfig(set)
 		}, validateOnly)
 	case kmsg.ConfigResourceTypeBroker:
-		return alterBroker(r.ResourceName, broker, topics, settings, func(set map[string]string) (map[string]string, error) {
+		return alterBroker(r.ResourceName, a.Broker, a.Topics, settings, func(set map[string]string) (map[string]string, error) {
 			return set, applyOps(set, r.Configs, settings.BrokerList)
 		}, validateOnly)
 	case kmsg.ConfigResourceTypeBrokerLogger:
-		return Fail(frame.InvalidRequest, "This broker has no loggers that could be changed")
+		return alterLoggers(r, validateOnly, a.Broker, a.Loggers)
 	}
 	return unalterable(r.ResourceType)
 }
@@ -91,7 +92,7 @@ func checkOps(ops []kmsg.IncrementalAlterConfigsRequestResourceConfig) error {
 		return errKeysTwice
 	}
 	if null != nil {
-		return Fail(frame.InvalidRequest, "Null value not supported for: "+strings.Join(null, ","))
+		return Fail(frame.InvalidRequest, "Null value not supported for : "+strings.Join(null, ", "))
 	}
 	return nil
 }

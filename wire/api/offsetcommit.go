@@ -12,13 +12,17 @@ import (
 
 // OffsetCommit stores how far a group has read.
 //
-//	v0  once wrote to ZooKeeper; here a commit without membership
+//	v0  into ZooKeeper's tree, where no other version looks: see commitOld
 //	v1  generation and member; a commit time per partition
 //	v2  retention time instead        v3  throttle time        v4  same as v3
 //	v5  no retention time (KIP-211)        v6  leader epochs (KIP-320)
 //	v7  group.instance.id (KIP-345)        v8  flexible encoding        v9  same as v8
-func OffsetCommit(groups Groups, cluster Cluster) Handler {
+func OffsetCommit(d Deps) Handler {
 	return Handler{Key: 8, Min: 0, Max: 9, Serve: func(c *Call) {
+		if c.Version == 0 {
+			commitOld(c, d)
+			return
+		}
 		req, resp := c.Body.(*kmsg.OffsetCommitRequest), c.Response().(*kmsg.OffsetCommitResponse)
 		r := &group.Commit{
 			Group:       req.Group,
@@ -27,7 +31,7 @@ func OffsetCommit(groups Groups, cluster Cluster) Handler {
 			Generation:  req.Generation,
 			RetentionMs: req.RetentionTimeMillis,
 		}
-		image, reply := cluster.Load(), commitReply{resp, map[string]int{}}
+		image, reply := d.Cluster.Load(), commitReply{resp, map[string]int{}}
 		place := map[group.TopicPartition]int{} // of each in r.Offsets; the last word on one counts
 		for _, t := range req.Topics {
 			if image.Topic(t.Topic) == nil {
@@ -57,7 +61,7 @@ func OffsetCommit(groups Groups, cluster Cluster) Handler {
 			c.Reply(resp)
 			return
 		}
-		groups.Ask(r, c.Home(), func(answer group.Answer) {
+		d.Groups.Ask(r, c.Home(), func(answer group.Answer) {
 			for i, err := range answer.(*group.CommitAnswer).Errs {
 				reply.put(r.Offsets[i].TopicPartition, err)
 			}

@@ -8,19 +8,23 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-broker/samsa/replica/group"
-	"github.com/samsa-broker/samsa/wire/frame"
 )
 
 // OffsetFetch tells how far groups have read.
 //
-//	v0  once read from ZooKeeper: where there is no offset it says UNKNOWN_TOPIC_OR_PARTITION
+//	v0  from ZooKeeper's tree, what version 0 committed and nothing else: see fetchOld
 //	v1  from the group's coordinator        v2  null for all partitions; group errors
 //	v3  throttle time        v4  same as v3        v5  leader epochs (KIP-320)
 //	v6  flexible encoding        v7  require stable offsets (KIP-447)
 //	v8  many groups (KIP-709)        v9  member id and epoch, for groups of another kind
-func OffsetFetch(groups Groups) Handler {
+func OffsetFetch(d Deps) Handler {
+	groups := d.Groups
 	return Handler{Key: 9, Min: 0, Max: 9, Serve: func(c *Call) {
 		req, resp := c.Body.(*kmsg.OffsetFetchRequest), c.Response().(*kmsg.OffsetFetchResponse)
+		if c.Version == 0 {
+			fetchOld(c, d)
+			return
+		}
 		if c.Version < 8 {
 			fetchOneGroup(c, groups, req, resp)
 			return
@@ -54,7 +58,7 @@ func OffsetFetch(groups Groups) Handler {
 	}}
 }
 
-// fetchOneGroup serves the versions below 8.
+// fetchOneGroup serves the versions from 1 to 7.
 func fetchOneGroup(c *Call, groups Groups, req *kmsg.OffsetFetchRequest, resp *kmsg.OffsetFetchResponse) {
 	r := &group.Fetch{Group: req.Group, All: req.Topics == nil, RequireStable: req.RequireStable}
 	for _, t := range req.Topics {
@@ -80,12 +84,6 @@ func fetchOneGroup(c *Call, groups Groups, req *kmsg.OffsetFetchRequest, resp *k
 			p := kmsg.NewOffsetFetchResponseTopicPartition()
 			p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = o.Partition, o.Offset, o.LeaderEpoch, &o.Metadata
 			p.ErrorCode = int16(Code(o.Err))
-			if c.Version == 0 {
-				p.Metadata = new(string) // ZooKeeper has no place for it
-			}
-			if c.Version == 0 && o.Err == nil && o.Offset == -1 {
-				p.ErrorCode = int16(frame.UnknownTopicOrPartition)
-			}
 			t.Partitions = append(t.Partitions, p)
 		}
 		c.Reply(resp)

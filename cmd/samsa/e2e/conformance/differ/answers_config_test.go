@@ -96,7 +96,44 @@ func configQuestions() []exchange {
 			r.ValidateOnly = true
 			return r
 		},
-		"odd logger": change(logger, "0", op(0, "no.such.logger", str("LOUD"))),
+	})...)
+	checked := func(ask func(*side, int16) kmsg.Request) func(*side, int16) kmsg.Request {
+		return func(s *side, v int16) kmsg.Request {
+			r := ask(s, v).(*kmsg.IncrementalAlterConfigsRequest)
+			r.ValidateOnly = true
+			return r
+		}
+	}
+	// Of the loggers, only the root has the same name in both.
+	root := func(level string) kmsg.IncrementalAlterConfigsRequestResourceConfig { return op(0, "root", str(level)) }
+	out = append(out, every("IncrementalAlterConfigs logger", 0, 1, asks{
+		"set": change(logger, "0", root("ERROR")), "set, checked": checked(change(logger, "0", root("FATAL"))), "nothing": change(logger, "0"),
+		"unknown": change(logger, "0", op(0, "no.such.logger", str("ERROR"))), "unknown, loud": change(logger, "0", op(0, "no.such.logger", str("LOUD"))),
+		"unknown after the root": change(logger, "0", root("FATAL"), op(0, "no.such.logger", str("ERROR"))), "no name": change(logger, "0", op(0, "", str("ERROR"))),
+		"loud": change(logger, "0", root("LOUD")), "loud, checked": checked(change(logger, "0", root("LOUD"))), "small letters": change(logger, "0", root("error")), "empty": change(logger, "0", root("")),
+		"off": change(logger, "0", root("OFF")), "null": change(logger, "0", op(0, "root", nil)), "delete the root": change(logger, "0", op(1, "root", nil)), "delete the root, checked": checked(change(logger, "0", op(1, "root", str("INFO")))),
+		"delete an unknown": change(logger, "0", op(1, "no.such.logger", nil)), "append": change(logger, "0", op(2, "root", str("INFO"))), "subtract": change(logger, "0", op(3, "root", str("INFO"))),
+		"append to an unknown": change(logger, "0", op(2, "no.such.logger", str("INFO"))), "append null": change(logger, "0", op(2, "root", nil)), "odd op": change(logger, "0", op(9, "root", str("INFO"))),
+		"odd op, checked": checked(change(logger, "0", op(9, "root", str("INFO")))), "same twice": change(logger, "0", root("FATAL"), root("FATAL")), "of all": change(logger, "", root("FATAL")),
+		"of no number": change(logger, "x", root("FATAL")), "of another, unknown": change(logger, "7", op(0, "no.such.logger", str("LOUD"))),
+		"resource twice": func(s *side, v int16) kmsg.Request {
+			r := change(logger, "0", root("FATAL"))(s, v).(*kmsg.IncrementalAlterConfigsRequest)
+			r.Resources = append(r.Resources, r.Resources[0])
+			return r
+		},
+		"and a topic": func(s *side, v int16) kmsg.Request {
+			r := change(logger, "0", root("ERROR"))(s, v).(*kmsg.IncrementalAlterConfigsRequest)
+			r.Resources = append(r.Resources, change(topic, "no-such", op(1, "retention.ms", nil))(s, v).(*kmsg.IncrementalAlterConfigsRequest).Resources...)
+			return r
+		},
+	})...)
+	out = append(out, every("DescribeConfigs", 0, 4, asks{
+		"root logger": describe(logger, "0", "root"), "unknown logger": describe(logger, "0", "no.such.logger"), "root and unknown logger": describe(logger, "0", "root", "no.such.logger"),
+		"logger of no number": describe(logger, "x", "root"), "root logger, bare": func(s *side, v int16) kmsg.Request {
+			r := describe(logger, "0", "root")(s, v).(*kmsg.DescribeConfigsRequest)
+			r.IncludeSynonyms, r.IncludeDocumentation = false, false
+			return r
+		},
 	})...)
 	out = append(out, every("DescribeConfigs", 1, 1, asks{"afterwards": describe(topic, "two", "retention.ms", "segment.bytes", "cleanup.policy")})...)
 	dirs := func(topics []kmsg.DescribeLogDirsRequestTopic) func(*side, int16) kmsg.Request {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -72,6 +73,17 @@ func groupQuestions() []exchange {
 		"old, long metadata": commit("old", func(r C) { part(r).Metadata = kmsg.StringPtr(strings.Repeat("x", 4097)) }),
 		"old, no partitions": commit("old", func(r C) { r.Topics[0].Partitions = nil }),
 		"old, negative":      commit("older", func(r C) { part(r).Offset = -1 }),
+		"old, empty group":   commit("", func(C) {}),
+		"old, group of two":  commit("old/er", func(C) {}),
+		"old, group of none": commit("old//er", func(C) {}),
+		"old, group above":   commit("..", func(C) {}),
+		"old, control group": commit("old\x01", func(C) {}),
+		"old, wide group":    commit("old\U0001f600", func(C) {}),
+		"old, twice":         commit("old", func(r C) { r.Topics[0].Partitions = append(r.Topics[0].Partitions, *part(r)) }),
+		"old, wide metadata": commit("old", func(r C) { part(r).Metadata = kmsg.StringPtr(strings.Repeat("\u00e9", 4096)) }),
+		"old, null metadata": commit("old", func(r C) { part(r).Metadata = nil }),
+		"old, one bad":       commit("old", func(r C) { p := *part(r); p.Partition = 99; r.Topics[0].Partitions = append(r.Topics[0].Partitions, p) }),
+		"old, no topics":     commit("old", func(r C) { r.Topics = nil }),
 	})...)
 	out = append(out, every("OffsetCommit", 7, 9, asks{"static": commit("simple", func(r C) { r.InstanceID = kmsg.StringPtr("i") })})...)
 	return append(out, offsetFetches()...)
@@ -111,8 +123,14 @@ func offsetFetches() []exchange {
 	})...)
 	out = append(out, every("OffsetFetch", 0, 0, asks{
 		"old": fetch("old", "one", 0), "old, not committed": fetch("old", "one", 1), "old, unknown topic": fetch("old", "no-such", 0),
-		"old, committed by a newer version": fetch("simple", "one", 0),
+		"old, committed by a newer version": fetch("simple", "one", 0), "old, many": fetch("old", "one", 1, 0, 99, 0), "old, no partitions": fetch("old", "one"),
+		"old, negative": fetch("older", "one", 0), "old, unknown group": fetch("unheard", "one", 0), "old, empty group": fetch("", "one", 0), "old, empty group, unknown topic": fetch("", "no-such", 0),
+		"old, group of two": fetch("old/er", "one", 0), "old, group of none": fetch("old//er", "one", 0), "old, group above": fetch("..", "one", 0, 99), "old, control group": fetch("old\x01", "one", 0),
+		"old, nothing": fetch("old", ""),
 	})...)
+	out = append(out, every("OffsetFetch", 1, 9, asks{"committed by version 0": fetch("old", "one", 0)})...)
+	out = append(out, every("OffsetFetch", 2, 9, asks{"all, committed by version 0": fetch("old", "")})...)
+	out = append(out, topicAgain(fetch("old", "again", 0))...)
 	out = append(out, exchange{name: "DeleteGroups old", from: 2, to: 2, ask: func(*side, int16) kmsg.Request {
 		req := kmsg.NewPtrDeleteGroupsRequest()
 		req.Groups = []string{"old", "older"}
@@ -121,6 +139,33 @@ func offsetFetches() []exchange {
 	return append(out, exchange{name: "OffsetFetch no groups", from: 8, to: 8, patience: 3 * time.Second, ask: func(*side, int16) kmsg.Request {
 		return kmsg.NewPtrOffsetFetchRequest()
 	}})
+}
+
+// topicAgain commits in version 0, and fetches what the topic's successor has.
+func topicAgain(fetch func(*side, int16) kmsg.Request) []exchange {
+	create := exchange{name: "CreateTopics again", from: 7, to: 7, ask: func(*side, int16) kmsg.Request {
+		req := kmsg.NewPtrCreateTopicsRequest()
+		topic := kmsg.NewCreateTopicsRequestTopic()
+		topic.Topic, topic.NumPartitions, topic.ReplicationFactor = "again", 1, 1
+		req.TimeoutMillis, req.Topics = 20_000, append(req.Topics, topic)
+		return req
+	}, until: func(resp kmsg.Response) bool { // Kafka still deletes after it has answered
+		return resp.(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode != kerr.TopicAlreadyExists.Code
+	}}
+	commit := exchange{name: "OffsetCommit again", ask: func(*side, int16) kmsg.Request {
+		req := kmsg.NewPtrOffsetCommitRequest()
+		p := kmsg.NewOffsetCommitRequestTopicPartition()
+		p.Offset, p.Metadata = 77, kmsg.StringPtr("")
+		req.Group, req.Topics = "old", []kmsg.OffsetCommitRequestTopic{{Topic: "again", Partitions: []kmsg.OffsetCommitRequestTopicPartition{p}}}
+		return req
+	}}
+	remove := exchange{name: "DeleteTopics again", from: 5, to: 5, ask: func(*side, int16) kmsg.Request {
+		req := kmsg.NewPtrDeleteTopicsRequest()
+		req.TimeoutMillis, req.TopicNames = 20_000, []string{"again"}
+		return req
+	}}
+	fetched := func(name string) exchange { return exchange{name: "OffsetFetch again, " + name, ask: fetch} }
+	return []exchange{create, commit, fetched("committed"), remove, fetched("deleted"), create, fetched("made anew")}
 }
 
 // memberQuestions are what strangers ask of groups.

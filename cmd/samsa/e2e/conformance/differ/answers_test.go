@@ -119,8 +119,6 @@ func acceptedDifferences() []accepted {
 	a := func(where, reason string) accepted { return accepted{where: regexp.MustCompile(where), reason: reason} }
 	return []accepted{
 		a(`^(OffsetFetch no groups v8|Produce null records v9|AlterConfigs same topic twice v2) `, "Kafka never answers it, nor anything behind it on that connection"),
-		a(`^(OffsetFetch old, committed by a newer version v0|DeleteGroups old v2|DescribeLogDirs body null .*__consumer_offsets.*Size:) ?`, "version 0 reads what version 0 wrote into ZooKeeper, and nothing else; here there is one place for offsets"),
-		a(`^IncrementalAlterConfigs odd logger `, "there are no loggers here"),
 	}
 }
 
