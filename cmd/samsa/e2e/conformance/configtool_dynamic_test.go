@@ -164,7 +164,7 @@ func sameSettings(t *testing.T, when string, ours, kafkas *e2e.Raw) {
 	var different []string
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
-	for deadline := time.Now().Add(5 * time.Second); ; <-again.C {
+	for deadline := time.Now().Add(30 * time.Second); ; <-again.C {
 		different = nil
 		for _, r := range []struct {
 			kind kmsg.ConfigResourceType
