@@ -49,26 +49,18 @@ type walker struct {
 
 func (w *walker) walk(key, version int16) {
 	name := fmt.Sprintf("%s v%d", kmsg.NameForKey(key), version)
-	body := func(fill func(v reflect.Value)) kmsg.Request {
-		req := kmsg.RequestForKey(key)
-		req.SetVersion(version)
-		fill(reflect.ValueOf(req).Elem())
-		if p, ok := req.(*kmsg.ProduceRequest); ok {
-			p.Acks = 1
-		}
-		return req
-	}
+	body := func(fill func(v reflect.Value)) kmsg.Request { return Body(key, version, fill) }
 	for _, kind := range []string{"good", "refused"} {
 		if req := w.capture(key, version, kind); req != nil {
 			w.captured++
 			w.ask(name+" "+kind, req, nil, true)
 		}
 	}
-	w.ask(name+" empty", body(emptyFields), nil, true)
-	w.ask(name+" null", body(nullFields), nil, true)
-	w.ask(name+" one of each", body(oneOfEach), nil, true)
+	w.ask(name+" empty", body(EmptyFields), nil, true)
+	w.ask(name+" null", body(NullFields), nil, true)
+	w.ask(name+" one of each", body(OneOfEach), nil, true)
 	large := func(frame []byte) []byte { return append(frame, make([]byte, 70_000)...) }
-	w.ask(name+" too large", body(emptyFields), large, key == 0 || key == 1) // Produce and Fetch are no control frames: bytes behind them are ignored
+	w.ask(name+" too large", body(EmptyFields), large, key == 0 || key == 1) // Produce and Fetch are no control frames: bytes behind them are ignored
 }
 
 // ask sends and wants an answer that reads back, or a closed connection.
@@ -117,49 +109,4 @@ func (w *walker) capture(key, version int16, kind string) kmsg.Request {
 		w.t.Fatalf("capture %s v%d %s: %v", kmsg.NameForKey(key), version, kind, err)
 	}
 	return req
-}
-
-// emptyFields makes nothing of what could be null.
-func emptyFields(v reflect.Value) {
-	eachField(v, func(f reflect.Value) {
-		switch f.Kind() {
-		case reflect.Slice:
-			f.Set(reflect.MakeSlice(f.Type(), 0, 0))
-		case reflect.Pointer:
-			f.Set(reflect.New(f.Type().Elem()))
-		}
-	})
-}
-
-// nullFields leaves out what may be left out.
-func nullFields(v reflect.Value) {
-	eachField(v, func(f reflect.Value) {
-		if k := f.Kind(); k == reflect.Slice || k == reflect.Pointer {
-			f.SetZero()
-		}
-	})
-}
-
-// oneOfEach puts one element into each list, the lists in it included.
-func oneOfEach(v reflect.Value) {
-	eachField(v, func(f reflect.Value) {
-		if f.Kind() != reflect.Slice || f.Type().Elem().Kind() == reflect.Uint8 {
-			return
-		}
-		f.Set(reflect.MakeSlice(f.Type(), 1, 1))
-		if e := f.Index(0); e.Kind() == reflect.Struct {
-			if d, ok := e.Addr().Interface().(interface{ Default() }); ok {
-				d.Default()
-			}
-			oneOfEach(e)
-		}
-	})
-}
-
-func eachField(v reflect.Value, do func(field reflect.Value)) {
-	for i := range v.NumField() {
-		if f := v.Type().Field(i); f.IsExported() && f.Name != "UnknownTags" {
-			do(v.Field(i))
-		}
-	}
 }

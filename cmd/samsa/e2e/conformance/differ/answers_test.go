@@ -31,10 +31,10 @@ func TestEveryVersionAnswersLikeKafka(t *testing.T) {
 	kafka := conformance.StartKafka(t, conformance.StartZooKeeper(t), t.TempDir(), props)
 	samsa := e2e.Start(t, e2e.Options{Props: props})
 	ours, theirs := newSide(t, samsa.Addr), newSide(t, kafka.Addr)
-	theirs.serves = ours.serves
+	theirs.Serves = ours.Serves
 	if rec := record(t, kafka.Addr); rec != nil {
 		theirs = newSide(t, rec.addr)
-		theirs.serves, theirs.recorder = ours.serves, rec
+		theirs.Serves, theirs.recorder = ours.Serves, rec
 		defer rec.save()
 	}
 	ours.settle()
@@ -49,7 +49,7 @@ func TestEveryVersionAnswersLikeKafka(t *testing.T) {
 		{"log", join(produceQuestions(), fetchQuestions(), fetchStories(), offsetQuestions())},
 		{"groups", join(groupQuestions(), memberQuestions(), groupStories())},
 		{"configs", configQuestions()},
-		{"bodies", bodies(ours.serves)},
+		{"bodies", bodies(ours.Serves)},
 		{"topics", join(topicQuestions(), goodbyes())},
 	}
 	ran := 0
@@ -70,14 +70,14 @@ func join(parts ...[]exchange) []exchange { return slices.Concat(parts...) }
 
 // newSide connects, and learns which keys are served.
 func newSide(t *testing.T, addr string) *side {
-	s := &side{t: t, addr: addr, conns: map[string]*e2e.Raw{}, waiting: map[string]kmsg.Request{}, ids: map[string][16]byte{}, names: map[string]string{},
-		members: map[string]string{}, session: map[string]int32{}, serves: map[int16][2]int16{}, asked: map[[2]int16]*tally{}}
+	s := &side{Known: e2e.Known{Addr: addr, IDs: map[string][16]byte{}, Names: map[string]string{}, Serves: map[int16][2]int16{}}, t: t, conns: map[string]*e2e.Raw{}, waiting: map[string]kmsg.Request{},
+		members: map[string]string{}, session: map[string]int32{}, asked: map[[2]int16]*tally{}}
 	resp, err := s.conn("").Call(kmsg.NewPtrApiVersionsRequest())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range resp.(*kmsg.ApiVersionsResponse).ApiKeys {
-		s.serves[k.ApiKey] = [2]int16{k.MinVersion, k.MaxVersion}
+		s.Serves[k.ApiKey] = [2]int16{k.MinVersion, k.MaxVersion}
 	}
 	return s
 }
@@ -219,7 +219,7 @@ func setup() []exchange {
 		},
 		then: func(s *side, resp kmsg.Response) {
 			for _, t := range resp.(*kmsg.CreateTopicsResponse).Topics {
-				s.ids[t.Topic] = t.TopicID
+				s.IDs[t.Topic] = t.TopicID
 			}
 		}}}
 }
@@ -287,7 +287,7 @@ func metadataQuestions() []exchange {
 			req := kmsg.NewPtrMetadataRequest()
 			topic := kmsg.NewMetadataRequestTopic()
 			if topic.TopicID = id; name != "" {
-				topic.TopicID = s.ids[name]
+				topic.TopicID = s.IDs[name]
 			}
 			req.Topics = append(req.Topics, topic)
 			return req
