@@ -292,6 +292,27 @@ func groupOffsets(t *testing.T, w *groupWorld, v int16, member string) {
 	}
 }
 
+// Kafka makes a path in ZooKeeper of the group in version 0, and there is none
+// for a group without a name.
+func TestOffsetsOfNoGroupInVersion0(t *testing.T) {
+	w := newGroupWorld(t)
+	commit := kmsg.NewPtrOffsetCommitRequest()
+	parts := []kmsg.OffsetCommitRequestTopicPartition{{Partition: 0}, {Partition: 9}}
+	commit.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: "t", Partitions: parts}}
+	codes := map[int32]int16{}
+	for _, p := range w.ask(0, commit).(*kmsg.OffsetCommitResponse).Topics[0].Partitions {
+		codes[p.Partition] = p.ErrorCode
+	}
+	if codes[0] != -1 || codes[9] != 3 {
+		t.Errorf("commit: %v", codes)
+	}
+	fetch := kmsg.NewPtrOffsetFetchRequest()
+	fetch.Topics = []kmsg.OffsetFetchRequestTopic{{Topic: "t", Partitions: []int32{0, 9}}}
+	if got := fetchString(w.ask(0, fetch).(*kmsg.OffsetFetchResponse)); got != "t-0=-1/-1//-1 t-9=-1/-1//3 " {
+		t.Errorf("fetch: %s", got)
+	}
+}
+
 func fetchString(r *kmsg.OffsetFetchResponse) string {
 	s := ""
 	for _, t := range r.Topics {

@@ -49,7 +49,7 @@ func Handlers(d Deps) []Handler {
 		InitProducerID(d),
 		OffsetForLeaderEpoch(d),
 		OffsetCommit(d.Groups, d.Cluster),
-		OffsetFetch(d.Groups),
+		OffsetFetch(d.Groups, d.Cluster),
 		FindCoordinator(d.Cluster, d.Creator),
 		JoinGroup(d.Groups),
 		Heartbeat(d.Groups),

@@ -8,6 +8,7 @@ import (
 	"github.com/samsa-broker/samsa/controller/meta"
 	"github.com/samsa-broker/samsa/replica"
 	"github.com/samsa-broker/samsa/replica/group"
+	"github.com/samsa-broker/samsa/wire/frame"
 )
 
 // OffsetCommit stores how far a group has read.
@@ -39,6 +40,10 @@ func OffsetCommit(groups Groups, cluster Cluster) Handler {
 					reply.put(at, replica.ErrUnknownPartition)
 					continue
 				}
+				if c.Version == 0 && req.Group == "" {
+					reply.put(at, errNoPath)
+					continue
+				}
 				i, twice := place[at]
 				if !twice {
 					i = len(r.Offsets)
@@ -65,6 +70,9 @@ func OffsetCommit(groups Groups, cluster Cluster) Handler {
 		})
 	}}
 }
+
+// errNoPath: for version 0 Kafka makes a path in ZooKeeper of the group's name.
+var errNoPath = Fail(frame.UnknownServerError, "No group has that name.")
 
 // commitReply gathers the answer topic by topic.
 type commitReply struct {

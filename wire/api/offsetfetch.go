@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-broker/samsa/controller/meta"
 	"github.com/samsa-broker/samsa/replica/group"
 	"github.com/samsa-broker/samsa/wire/frame"
 )
@@ -18,11 +19,11 @@ import (
 //	v3  throttle time        v4  same as v3        v5  leader epochs (KIP-320)
 //	v6  flexible encoding        v7  require stable offsets (KIP-447)
 //	v8  many groups (KIP-709)        v9  member id and epoch, for groups of another kind
-func OffsetFetch(groups Groups) Handler {
+func OffsetFetch(groups Groups, cluster Cluster) Handler {
 	return Handler{Key: 9, Min: 0, Max: 9, Serve: func(c *Call) {
 		req, resp := c.Body.(*kmsg.OffsetFetchRequest), c.Response().(*kmsg.OffsetFetchResponse)
 		if c.Version < 8 {
-			fetchOneGroup(c, groups, req, resp)
+			fetchOneGroup(c, groups, cluster.Load(), req, resp)
 			return
 		}
 		resp.Groups = make([]kmsg.OffsetFetchResponseGroup, len(req.Groups))
@@ -55,7 +56,7 @@ func OffsetFetch(groups Groups) Handler {
 }
 
 // fetchOneGroup serves the versions below 8.
-func fetchOneGroup(c *Call, groups Groups, req *kmsg.OffsetFetchRequest, resp *kmsg.OffsetFetchResponse) {
+func fetchOneGroup(c *Call, groups Groups, image *meta.Image, req *kmsg.OffsetFetchRequest, resp *kmsg.OffsetFetchResponse) {
 	r := &group.Fetch{Group: req.Group, All: req.Topics == nil, RequireStable: req.RequireStable}
 	for _, t := range req.Topics {
 		r.Partitions = appendPartitions(r.Partitions, t.Topic, t.Partitions)
@@ -85,6 +86,9 @@ func fetchOneGroup(c *Call, groups Groups, req *kmsg.OffsetFetchRequest, resp *k
 			}
 			if c.Version == 0 && o.Err == nil && o.Offset == -1 {
 				p.ErrorCode = int16(frame.UnknownTopicOrPartition)
+			}
+			if c.Version == 0 && req.Group == "" && image.Partition(meta.Partition{Topic: o.Topic, Index: o.Partition}) != nil {
+				p.ErrorCode = int16(Code(errNoPath))
 			}
 			t.Partitions = append(t.Partitions, p)
 		}
