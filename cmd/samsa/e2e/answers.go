@@ -22,9 +22,9 @@ type Known struct {
 	Serves map[int16][2]int16  // the API keys compared, and their versions
 }
 
-// Lines are the fields of an answer, a line each, normalised.
-func (k *Known) Lines(resp kmsg.Response) []string {
-	return k.lines(nil, "", reflect.ValueOf(resp).Elem())
+// Lines are the fields of a request or answer, a line each, normalised.
+func (k *Known) Lines(message any) []string {
+	return k.lines(nil, "", reflect.ValueOf(message).Elem())
 }
 
 // lines appends a line for each field of v. Structures in lists are put in the

@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -37,8 +36,8 @@ func TestEveryVersionAnswersLikeKafka(t *testing.T) {
 		theirs.Serves, theirs.recorder = ours.Serves, rec
 		defer rec.save()
 	}
-	ours.settle()
-	theirs.settle()
+	e2e.Settle(t, ours.conn(""))
+	e2e.Settle(t, theirs.conn(""))
 	known := acceptedDifferences()
 	differ(t, ours, theirs, setup(), known)
 	parts := []struct {
@@ -70,48 +69,9 @@ func join(parts ...[]exchange) []exchange { return slices.Concat(parts...) }
 
 // newSide connects, and learns which keys are served.
 func newSide(t *testing.T, addr string) *side {
-	s := &side{Known: e2e.Known{Addr: addr, IDs: map[string][16]byte{}, Names: map[string]string{}, Serves: map[int16][2]int16{}}, t: t, conns: map[string]*e2e.Raw{}, waiting: map[string]kmsg.Request{},
+	s := &side{Known: e2e.Known{Addr: addr, IDs: map[string][16]byte{}, Names: map[string]string{}, Serves: e2e.Serves(t, addr)}, t: t, conns: map[string]*e2e.Raw{}, waiting: map[string]kmsg.Request{},
 		members: map[string]string{}, session: map[string]int32{}, asked: map[[2]int16]*tally{}}
-	resp, err := s.conn("").Call(kmsg.NewPtrApiVersionsRequest())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, k := range resp.(*kmsg.ApiVersionsResponse).ApiKeys {
-		s.Serves[k.ApiKey] = [2]int16{k.MinVersion, k.MaxVersion}
-	}
 	return s
-}
-
-// settle waits until the coordinators serve, which a broker needs a while for.
-func (s *side) settle() {
-	s.t.Helper()
-	e2e.Eventually(s.t, 60*time.Second, func() error {
-		find := kmsg.NewPtrFindCoordinatorRequest()
-		find.Version, find.CoordinatorKeys = 4, []string{"g"}
-		if _, err := s.conn("").Call(find); err != nil {
-			return err
-		}
-		id := kmsg.NewPtrInitProducerIDRequest()
-		id.Version = 2
-		resp, err := s.conn("").Call(id)
-		if err != nil || resp.(*kmsg.InitProducerIDResponse).ErrorCode != 0 {
-			return fmt.Errorf("producer ids: %+v, %v", resp, err)
-		}
-		fetch := kmsg.NewPtrOffsetFetchRequest()
-		fetch.Version = 8
-		for i := range 50 {
-			fetch.Groups = append(fetch.Groups, kmsg.OffsetFetchRequestGroup{Group: fmt.Sprint(i)})
-		}
-		if resp, err = s.conn("").Call(fetch); err != nil {
-			return err
-		}
-		for _, g := range resp.(*kmsg.OffsetFetchResponse).Groups {
-			if g.ErrorCode != 0 {
-				return fmt.Errorf("group %s: %d", g.Group, g.ErrorCode)
-			}
-		}
-		return nil
-	})
 }
 
 // acceptedDifferences are meant; each says why.

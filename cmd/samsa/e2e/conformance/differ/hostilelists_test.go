@@ -31,8 +31,8 @@ func TestHostileListsAnswerLikeKafka(t *testing.T) {
 	kafka := conformance.StartKafka(t, conformance.StartZooKeeper(t), t.TempDir(), props)
 	samsa := e2e.Start(t, e2e.Options{Props: props})
 	ours, theirs := newSide(t, samsa.Addr), newSide(t, kafka.Addr)
-	ours.settle()
-	theirs.settle()
+	e2e.Settle(t, ours.conn(""))
+	e2e.Settle(t, theirs.conn(""))
 	resp, err := ours.conn("").Call(kmsg.NewPtrApiVersionsRequest())
 	if err != nil {
 		t.Fatal(err)
