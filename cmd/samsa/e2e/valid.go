@@ -199,8 +199,11 @@ func (w *Walk) must(req kmsg.Request) kmsg.Response {
 	raw := Dial(w.t, w.Addr)
 	defer raw.conn.Close()
 	resp, err := raw.Call(req)
-	if codes := ErrorCodes(resp); err != nil || codes != "ok" {
-		w.t.Fatalf("%s: %s, %v", kmsg.NameForKey(req.Key()), codes, err)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if codes := ErrorCodes(resp); codes != "ok" {
+		w.t.Fatalf("%s: %s", kmsg.NameForKey(req.Key()), codes)
 	}
 	return resp
 }

@@ -148,7 +148,7 @@ func (w *Walk) ask(req kmsg.Request, tamper func([]byte) []byte) Heard {
 		return h
 	case errors.As(err, &late) && late.Timeout():
 		h.Instead = Silent
-	case isClosed(err):
+	case IsClosed(err):
 		h.Instead = Closed
 	default:
 		w.t.Errorf("%s: %v", &h, err)
@@ -164,19 +164,20 @@ func (w *Walk) dial() {
 	w.raw = Dial(w.t, w.Addr)
 }
 
-// isClosed tells the end of a connection from other errors.
-func isClosed(err error) bool {
+// IsClosed tells the end of a connection from other errors.
+func IsClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// ErrorCodes are the fields of an answer that say an error, each once; "ok" without one.
+// ErrorCodes are the fields of an answer that hold error codes, each once; "ok"
+// when all of them are 0, "none" when there are none.
 func ErrorCodes(resp kmsg.Response) string {
-	if resp == nil {
-		return "ok"
-	}
 	codes := errorCodes(nil, "", reflect.ValueOf(resp).Elem())
 	slices.Sort(codes)
 	if codes = slices.Compact(codes); len(codes) == 0 {
+		return "none"
+	}
+	if !slices.ContainsFunc(codes, func(c string) bool { return !strings.HasSuffix(c, "ErrorCode=0") }) {
 		return "ok"
 	}
 	return strings.Join(codes, " ")
@@ -186,7 +187,7 @@ func errorCodes(codes []string, path string, v reflect.Value) []string {
 	for i := range v.NumField() {
 		f, at := v.Field(i), path+v.Type().Field(i).Name
 		switch {
-		case strings.HasSuffix(at, "ErrorCode") && f.Int() != 0:
+		case strings.HasSuffix(at, "ErrorCode"):
 			codes = append(codes, fmt.Sprintf("%s=%d", at, f.Int()))
 		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct:
 			for k := range f.Len() {

@@ -54,8 +54,8 @@ func TestEveryLengthOfEveryField(t *testing.T) {
 // failed in the middle of an answer.
 var otherLimits = []string{
 	`InitProducerID (TransactionalID|client id 32768) `, // transactions are not served yet
-	`^Kafka: AlterConfigs Resources 500 v0-2: silent$`, `^AlterConfigs Resources 500 v0-2: Resources.ErrorCode=42$`,
-	`^Kafka: JoinGroup Protocols 500 v0-3: silent$`, `^JoinGroup Protocols 500 v0-3: ok$`,
+	`^Kafka: AlterConfigs Resources 100 v0-2: silent$`, `^AlterConfigs Resources 100 v0-2: Resources.ErrorCode=42$`,
+	`^Kafka: JoinGroup Protocols 100 v0-3: silent$`, `^JoinGroup Protocols 100 v0-3: ok$`,
 	`^Kafka: OffsetFetch Groups 0 v8-9: silent$`, `^OffsetFetch Groups 0 v8-9: ok$`,
 }
 

@@ -17,7 +17,7 @@ import (
 // strings (32767, an int16), and one more each; counts are those of lists.
 var (
 	lengths = []int{0, 249, 250, 4096, 4097, 32767, 32768}
-	counts  = []int{0, 500}
+	counts  = []int{0, 100}
 )
 
 // cut is the size of a field in which the request ends.
@@ -62,7 +62,7 @@ func (w *Walk) Limits() (all []Limit) {
 func (w *Walk) ends(key, version int16, f field) Limit {
 	req := w.valid(key, version)
 	short := len(req.AppendTo(nil))
-	f.set(req, map[bool]int{false: 4000, true: 500}[f.list])
+	f.set(req, map[bool]int{false: 4000, true: 100}[f.list])
 	half := (len(req.AppendTo(nil)) - short) / 2
 	return w.limit(req, f.path, cut, func(frame []byte) []byte { return frame[:len(frame)-half] })
 }

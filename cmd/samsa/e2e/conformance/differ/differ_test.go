@@ -8,10 +8,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -93,7 +91,7 @@ func (s *side) answer(x *exchange, v int16) []string {
 		switch {
 		case errors.Is(err, errNoAnswer):
 			return []string{"no answer"}
-		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
+		case e2e.IsClosed(err):
 			return []string{"closed"}
 		}
 		return []string{"undecodable: " + err.Error()}
