@@ -21,7 +21,7 @@ func walkProps() map[string]string {
 // element in each list, with bytes behind it, and with more than a frame may
 // hold. Each is answered as a real Kafka answered it (testdata/walk), field by
 // field but for ids, times and the words of messages, or the connection is
-// closed where Kafka closed it.
+// closed where Kafka closed it. A control frame above our own bound closes it, too.
 func TestEveryVersionOfEveryAPI(t *testing.T) {
 	b := Start(t, Options{Props: walkProps()})
 	w := NewWalk(t, b.Addr, Serves(t, b.Addr))
@@ -34,6 +34,12 @@ func TestEveryVersionOfEveryAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	report(t, differences, otherwise)
+	w.each(func(key, version int16) {
+		h := w.ask(Body(key, version, EmptyFields), func(frame []byte) []byte { return append(frame, make([]byte, 70_000)...) })
+		if hot := key == 0 || key == 1; (h.Instead == Closed) == hot {
+			t.Errorf("%s above samsa.max.control.frame.bytes, which Produce and Fetch are exempt from: %s", &h, h.codes())
+		}
+	})
 }
 
 // Texts and bytes as long as they may be and longer, in every field of every
