@@ -28,7 +28,9 @@ type Walk struct {
 	raw   *Raw
 	given int // unique names
 	// Patience is how long an answer is waited for; what takes longer is Silent.
+	// Further versions of what was Silent are waited for a second.
 	Patience time.Duration
+	silent   map[string]bool // questions that had no answer
 }
 
 // WalkProps are the settings of a broker that is walked over.
@@ -73,7 +75,7 @@ func (h *Heard) codes() string {
 // NewWalk prepares a broker that is new; serves are the versions that are asked.
 func NewWalk(t testing.TB, addr string, serves map[int16][2]int16) *Walk {
 	t.Helper()
-	w := &Walk{Known: Known{Addr: addr, IDs: map[string][16]byte{}, Names: map[string]string{}, Serves: serves}, t: t, Patience: time.Minute}
+	w := &Walk{Known: Known{Addr: addr, IDs: map[string][16]byte{}, Names: map[string]string{}, Serves: serves}, t: t, Patience: time.Minute, silent: map[string]bool{}}
 	w.dial()
 	Settle(t, w.raw)
 	w.topic("one")
@@ -114,8 +116,8 @@ func (w *Walk) Bodies() (all []Heard) {
 	w.each(func(key, version int16) {
 		for _, kind := range kinds {
 			req := kind.make(w, key, version)
-			h := w.ask(req, func(frame []byte) []byte { return append(frame, make([]byte, kind.more)...) })
-			if h.Kind = kind.name; h.Kind == "valid" && h.codes() != "ok" {
+			h := w.ask(req, kind.name, func(frame []byte) []byte { return append(frame, make([]byte, kind.more)...) })
+			if h.Kind == "valid" && h.codes() != "ok" {
 				w.t.Errorf("%s: %s", &h, h.codes())
 			}
 			all = append(all, h)
@@ -133,10 +135,14 @@ func (w *Walk) each(do func(key, version int16)) {
 }
 
 // ask asks on one connection, and on a new one where that was closed.
-func (w *Walk) ask(req kmsg.Request, tamper func([]byte) []byte) Heard {
+func (w *Walk) ask(req kmsg.Request, kind string, tamper func([]byte) []byte) Heard {
 	w.t.Helper()
-	h := Heard{Key: req.Key(), Version: req.GetVersion(), Request: req.AppendTo(nil)}
+	h := Heard{Key: req.Key(), Version: req.GetVersion(), Kind: kind, Request: req.AppendTo(nil)}
+	question := kmsg.NameForKey(h.Key) + " " + kind
 	w.raw.Tamper, w.raw.Patience = tamper, w.Patience
+	if w.silent[question] {
+		w.raw.Patience = time.Second
+	}
 	resp, err := w.raw.Call(req)
 	var late net.Error
 	switch {
@@ -148,6 +154,7 @@ func (w *Walk) ask(req kmsg.Request, tamper func([]byte) []byte) Heard {
 		return h
 	case errors.As(err, &late) && late.Timeout():
 		h.Instead = Silent
+		w.silent[question] = true
 	case IsClosed(err):
 		h.Instead = Closed
 	default:

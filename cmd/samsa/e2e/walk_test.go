@@ -35,7 +35,7 @@ func TestEveryVersionOfEveryAPI(t *testing.T) {
 	}
 	report(t, differences, otherwise)
 	w.each(func(key, version int16) {
-		h := w.ask(Body(key, version, EmptyFields), func(frame []byte) []byte { return append(frame, make([]byte, 70_000)...) })
+		h := w.ask(Body(key, version, EmptyFields), "large", func(frame []byte) []byte { return append(frame, make([]byte, 70_000)...) })
 		if hot := key == 0 || key == 1; (h.Instead == Closed) == hot {
 			t.Errorf("%s above samsa.max.control.frame.bytes, which Produce and Fetch are exempt from: %s", &h, h.codes())
 		}

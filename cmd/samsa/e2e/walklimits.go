@@ -68,7 +68,7 @@ func (w *Walk) ends(key, version int16, f field) Limit {
 }
 
 func (w *Walk) limit(req kmsg.Request, field string, size int, tamper func([]byte) []byte) Limit {
-	h := w.ask(req, tamper)
+	h := w.ask(req, fmt.Sprintf("%s of %d", field, size), tamper)
 	return Limit{Key: h.Key, Version: h.Version, Field: field, Size: size, Outcome: h.codes()}
 }
 

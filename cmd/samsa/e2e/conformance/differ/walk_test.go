@@ -21,7 +21,7 @@ func TestTheWalkIsKafkas(t *testing.T) {
 	serves := e2e.Serves(t, e2e.Start(t, e2e.Options{Props: e2e.WalkProps}).Addr)
 	kafka := conformance.StartKafka(t, conformance.StartZooKeeper(t), t.TempDir(), e2e.WalkProps)
 	w := e2e.NewWalk(t, kafka.Addr, serves)
-	w.Patience = 10 * time.Second
+	w.Patience = 6 * time.Second
 	heard := w.Bodies()
 	limits := e2e.FormatLimits(w.Limits())
 	t.Logf("%d bodies", len(heard))
