@@ -11,7 +11,7 @@ TESTFLAGS ?=
 PEERS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check race fuzz corpus engine peers conformance powercut cross soak bench-deps bench bench-full clean
+.PHONY: help build run test check race fuzz corpus engine peers conformance captures powercut cross soak bench-deps bench bench-full clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -58,6 +58,10 @@ peers: ## install what conformance compares with (root, Debian), or some: PEERS=
 
 conformance: peers ## stock clients, Kafka's tools, a real Kafka 3.9 against the built binary (CONFORMANCE, BUT: tests by name)
 	$(GO) test -tags giouring,conformance -ldflags=-checklinkname=0 -count=1 -p 1 -timeout 35m -v -run "$${CONFORMANCE:-.}" -skip "$$BUT" $(E2E)/conformance/...
+
+captures: ## take testdata/wire and testdata/walk anew from a real Kafka 3.9
+	cmd/samsa/e2e/conformance/peers/install debian kafka39
+	$(GO) test -tags giouring,conformance -ldflags=-checklinkname=0 -count=1 -timeout 35m -run 'EveryVersionAnswers|TheWalkIs' $(E2E)/conformance/differ -captures "$$PWD/testdata"
 
 powercut: ## power cuts under the unmodified binary (root, /dev/fuse)
 	$(GO) test -count=1 -timeout 35m -v $(E2E)/powercut

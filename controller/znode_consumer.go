@@ -14,10 +14,12 @@ import (
 const PathConsumers = "/consumers"
 
 // Bounds of the path of an offset, which the tree stores whole with each node:
-// a group may have any name that a request has room for, slashes included.
+// a group may have any name that a request has room for, slashes included. A key
+// of the store has at most 32 KiB; bytes times nodes is what one offset may cost.
 const (
-	offsetPathBytesMax = 4096
+	offsetPathBytesMax = 32 << 10
 	offsetPathNodesMax = 32
+	offsetPathCostMax  = 192 << 10
 )
 
 // PathConsumerOffset is how far a group has read a partition. A name that
@@ -28,7 +30,8 @@ func PathConsumerOffset(group string, p meta.Partition) (string, error) {
 		return "", fmt.Errorf("%w: %d bytes", meta.ErrGroupPath, len(group))
 	}
 	path := PathConsumers + "/" + group + "/offsets/" + p.Topic + "/" + strconv.Itoa(int(p.Index))
-	if len(path) > offsetPathBytesMax || strings.Count(path, "/") > offsetPathNodesMax || !validPath(path) {
+	nodes := strings.Count(path, "/")
+	if len(path) > offsetPathBytesMax || nodes > offsetPathNodesMax || len(path)*nodes > offsetPathCostMax || !validPath(path) {
 		return "", fmt.Errorf("%w: %.80q", meta.ErrGroupPath, group)
 	}
 	return path, nil

@@ -117,7 +117,7 @@ func TestConsumerOffsetsOfOddGroups(t *testing.T) {
 	before := w.edge.StoreVersion()
 	for _, group := range []string{
 		"", "/", "/g", "g/", "g//h", ".", "..", "../../brokers/ids", "g/..", "a\x00b", "a\nb", "a\u007fb", "a\u0085b", "\ue000", "\uffff", "\U0001f600", "a\xffb",
-		strings.Repeat("g", 4096), strings.Repeat("g", 32767), strings.Repeat("g/", 40) + "g",
+		strings.Repeat("g", 32767), strings.Repeat("g/", 40) + "g", strings.Repeat("g", 9000) + strings.Repeat("/g", 20),
 	} {
 		if err := w.store(group, 1, 2); !errors.Is(err, meta.ErrGroupPath) {
 			t.Errorf("group %.20q: %v", group, err)
@@ -129,7 +129,7 @@ func TestConsumerOffsetsOfOddGroups(t *testing.T) {
 	if got := w.edge.StoreVersion(); got != before {
 		t.Errorf("the refused were written: version %d, then %d", before, got)
 	}
-	for _, group := range []string{"...", ".g", "g..", strings.Repeat("g", 4000), strings.Repeat("g/", 20) + "g"} {
+	for _, group := range []string{"...", ".g", "g..", strings.Repeat("g", 4000), strings.Repeat("g", 32_700), strings.Repeat("g/", 20) + "g"} {
 		if err := w.store(group, 1, 2); err != nil || w.stored(group) != "1 2 " {
 			t.Errorf("group %.20q: %v, %s", group, err, w.stored(group))
 		}

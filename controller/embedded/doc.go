@@ -59,7 +59,7 @@
 //
 // Offsets that clients commit in version 0 lie below /consumers as in Kafka's
 // tree, and only in the file: the tree is not kept in memory. Their paths have
-// at most 4096 bytes and 32 nodes.
+// at most 32 KiB and 32 nodes, and 192 KiB as the product of the two.
 //
 // Nobody else watches this tree, so no change notifications are written.
 // Producer ids of a new store begin at a random high number rather than 0,

@@ -33,7 +33,7 @@ func ValidateTopicName(name string) error {
 	case name == "." || name == "..":
 		return fmt.Errorf("%w: it cannot be %q", ErrInvalidTopic, name)
 	case len(name) > TopicNameMax:
-		return fmt.Errorf("%w: %d characters, at most %d are allowed", ErrInvalidTopic, len(name), TopicNameMax)
+		return fmt.Errorf("%w: %q has %d characters, at most %d are allowed", ErrInvalidTopic, name, len(name), TopicNameMax)
 	}
 	for i := range len(name) {
 		if !nameByte(name[i]) {

@@ -50,7 +50,7 @@ func checkJoin(o *Options, r *Join) error {
 	}
 	for _, name := range names {
 		if len(name) > maxRecordStringBytes {
-			return ErrInvalidRequest
+			return ErrWriteFailed // the new member's id: Kafka makes it, and then cannot write the answer
 		}
 	}
 	return nil

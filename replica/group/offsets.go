@@ -179,13 +179,18 @@ func (g *group) expired(now, retentionMs int64) []TopicPartition {
 	return which
 }
 
-// topicsDeleted drops the offsets of topics that are gone, in every group.
+// topicsDeleted drops the offsets of topics that are gone, in every group, and
+// groups that hold nothing, whether they did or not: so does Kafka.
 func (m offsetStore) topicsDeleted(topics []string) {
 	gone := make(map[string]struct{}, len(topics))
 	for _, t := range topics {
 		gone[t] = struct{}{}
 	}
 	for _, g := range m.sorted() {
+		if g.blank() {
+			m.unlist(g)
+			continue
+		}
 		if g.state == Dead {
 			continue
 		}
@@ -204,8 +209,8 @@ func (m offsetStore) topicsDeleted(topics []string) {
 		}
 		slices.SortFunc(which, compareTopicPartitions)
 		which = slices.Compact(which)
-		if len(which) > 0 {
-			m.dropOffsets(g, which, g.ends(which), nil)
+		if ends := g.ends(which); ends || len(which) > 0 {
+			m.dropOffsets(g, which, ends, nil)
 		}
 	}
 }

@@ -110,7 +110,7 @@ func request(t *testing.T, d *datadriven.TestData, str func(string) string, num 
 	switch d.Cmd {
 	case "join":
 		r := &Join{
-			Group: group, MemberID: member, InstanceID: instance, NewMemberID: str("new"),
+			Group: group, MemberID: member, InstanceID: instance, NewMemberID: strings.ReplaceAll(str("new"), "LONG", strings.Repeat("x", 1<<15)),
 			RequireKnownMemberID: d.HasArg("require-known"), SkipAssignment: d.HasArg("skip"),
 			ClientID: "client", ClientHost: "/127.0.0.1",
 			SessionTimeoutMs: int32(num("session", 10_000)), RebalanceTimeoutMs: int32(num("rebalance", 60_000)),

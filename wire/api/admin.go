@@ -69,6 +69,23 @@ func verdict(err error) (code int16, message *string) {
 	return code, &text
 }
 
+// tooLong tells of a message that no answer can carry.
+func tooLong(message *string) bool { return message != nil && len(*message) > frame.MaxString }
+
+// unspeakable makes fail of every result when one has a message that is too long:
+// Kafka finds that out while it writes the answer, and answers instead that
+// nothing of it went well.
+func unspeakable[T any](results []T, message func(*T) *string, fail func(*T)) {
+	for i := range results {
+		if tooLong(message(&results[i])) {
+			for j := range results {
+				fail(&results[j])
+			}
+			return
+		}
+	}
+}
+
 // onTime is Kafka's answer to a change that went well but was asked for with no
 // time to wait for it: it is carried out, and reported as timed out.
 func onTime(err error, timeoutMs int32) error {

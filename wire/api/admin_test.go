@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -132,7 +133,7 @@ func (s *shelf) CreatePartitions(reqs []meta.NewPartitions, validateOnly bool) [
 	for i, r := range reqs {
 		s.asked = append(s.asked, fmt.Sprintf("partitions %s %d %v nil=%t validate=%t", r.Topic, r.Count, r.Assignment, r.Assignment == nil, validateOnly))
 		if s.topics[r.Topic] == nil {
-			out[i].Err = meta.ErrUnknownTopic
+			out[i].Err = fmt.Errorf("%w: %s", meta.ErrUnknownTopic, r.Topic)
 		}
 	}
 	return out
@@ -368,6 +369,60 @@ func TestCreatePartitions(t *testing.T) {
 		asked := []string{"partitions a 3 [] nil=true validate=false", "partitions nope 3 [] nil=true validate=false", "partitions b 3 [[1] [1]] nil=false validate=false"}
 		if !slices.Equal(s.asked, asked) {
 			t.Errorf("v%d: asked %q", version, s.asked)
+		}
+	}
+}
+
+// refusing is a book that refuses every config.
+type refusing struct{ book }
+
+func (refusing) CheckTopicConfig(set map[string]string) error {
+	for k, v := range set {
+		return fmt.Errorf("%w: %s=%s", meta.ErrInvalidConfig, k, v)
+	}
+	return nil
+}
+
+// A message longer than a string may be spoils the whole answer: Kafka says
+// that it failed, of what went well, too. Version 0 of CreateTopics has none.
+func TestMessagesThatCannotBeWritten(t *testing.T) {
+	long := strings.Repeat("x", frame.MaxString)
+	create := kmsg.NewPtrCreateTopicsRequest()
+	create.TimeoutMillis = 1000
+	create.Topics = []kmsg.CreateTopicsRequestTopic{{Topic: "good", NumPartitions: 1, ReplicationFactor: 1}, {
+		Topic: "bad", NumPartitions: 1, ReplicationFactor: 1, Configs: []kmsg.CreateTopicsRequestTopicConfig{{Name: "number", Value: &long}},
+	}}
+	grow := kmsg.NewPtrCreatePartitionsRequest()
+	grow.TimeoutMillis = 1000
+	grow.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "a", Count: 9}, {Topic: long, Count: 9}}
+	describe := kmsg.NewPtrDescribeConfigsRequest()
+	describe.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: 2, ResourceName: "a"}, {ResourceType: 2, ResourceName: long}}
+	alter := kmsg.NewPtrAlterConfigsRequest()
+	alter.Resources = []kmsg.AlterConfigsRequestResource{{ResourceType: 2, ResourceName: "a"}, {ResourceType: 4, ResourceName: long}}
+	change := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	change.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: 2, ResourceName: "a"}, {ResourceType: 4, ResourceName: long}}
+	s := newShelf("a")
+	for _, c := range []struct {
+		h   Handler
+		req kmsg.Request
+	}{
+		{CreateTopics(s, refusing{}), create}, {CreatePartitions(s), grow}, {DescribeConfigs(shelfAdmin(s)), describe},
+		{AlterConfigs(1, s, book{}), alter}, {IncrementalAlterConfigs(shelfAdmin(s)), change},
+	} {
+		for version := c.h.Min; version <= c.h.Max; version++ {
+			if c.req == create && version == 0 {
+				continue
+			}
+			resp := reflect.ValueOf(ask(t, c.h, version, c.req)).Elem()
+			results := resp.FieldByName("Topics")
+			if !results.IsValid() {
+				results = resp.FieldByName("Resources")
+			}
+			for i := range 2 {
+				if code := results.Index(i).FieldByName("ErrorCode").Int(); code != -1 {
+					t.Errorf("%s v%d: result %d has code %d", kmsg.NameForKey(c.h.Key), version, i, code)
+				}
+			}
 		}
 	}
 }

@@ -59,6 +59,9 @@ func AlterConfigs(broker meta.BrokerID, topics configAlterer, settings settings)
 			out.ErrorCode, out.ErrorMessage = verdict(err)
 			resp.Resources = append(resp.Resources, out)
 		}
+		unspeakable(resp.Resources, func(r *kmsg.AlterConfigsResponseResource) *string { return r.ErrorMessage }, func(r *kmsg.AlterConfigsResponseResource) {
+			r.ErrorCode, r.ErrorMessage = int16(frame.UnknownServerError), nil
+		})
 		c.Reply(resp)
 	}}
 }

@@ -63,6 +63,9 @@ func CreatePartitions(topics partitionCreator) Handler {
 			out.ErrorCode, out.ErrorMessage = verdict(errs[i])
 			resp.Topics = append(resp.Topics, out)
 		}
+		unspeakable(resp.Topics, func(r *kmsg.CreatePartitionsResponseTopic) *string { return r.ErrorMessage }, func(r *kmsg.CreatePartitionsResponseTopic) {
+			r.ErrorCode, r.ErrorMessage = int16(frame.UnknownServerError), nil
+		})
 		c.Reply(resp)
 	}}
 }

@@ -62,9 +62,16 @@ func CreateTopics(topics topicCreator, check topicChecker) Handler {
 		for i := range req.Topics {
 			resp.Topics = append(resp.Topics, createdTopic(req.Topics[i].Topic, made[i], errs[i], check))
 		}
+		if c.Version >= 1 { // which brought messages
+			unspeakable(resp.Topics, func(t *kmsg.CreateTopicsResponseTopic) *string { return t.ErrorMessage }, func(t *kmsg.CreateTopicsResponseTopic) {
+				*t = createdTopic(t.Topic, nil, errUnspeakable, check)
+			})
+		}
 		c.Reply(resp)
 	}}
 }
+
+var errUnspeakable = Fail(frame.UnknownServerError, "The answer has a message that is too long.")
 
 // newTopic reads one topic of the request.
 func newTopic(t *kmsg.CreateTopicsRequestTopic, times map[string]int, check topicChecker) (meta.NewTopic, error) {

@@ -81,9 +81,15 @@ func DescribeConfigs(a Admin) Handler {
 			}
 			resp.Resources = append(resp.Resources, out)
 		}
+		unspeakable(resp.Resources, func(r *kmsg.DescribeConfigsResponseResource) *string { return r.ErrorMessage }, func(r *kmsg.DescribeConfigsResponseResource) {
+			r.ErrorCode, r.ErrorMessage, r.Configs = int16(frame.UnknownServerError), &errUnexpected, nil
+		})
 		c.Reply(resp)
 	}}
 }
+
+// errUnexpected is the message of UNKNOWN_SERVER_ERROR where there has to be one.
+var errUnexpected = "The server experienced an unexpected error."
 
 // oddResource is the error for a kind of resource that there is not.
 func oddResource(resources []kmsg.DescribeConfigsRequestResource) error {

@@ -37,6 +37,9 @@ func IncrementalAlterConfigs(a Admin) Handler {
 			out.ErrorCode, out.ErrorMessage = verdict(err)
 			resp.Resources = append(resp.Resources, out)
 		}
+		unspeakable(resp.Resources, func(r *kmsg.IncrementalAlterConfigsResponseResource) *string { return r.ErrorMessage }, func(r *kmsg.IncrementalAlterConfigsResponseResource) {
+			r.ErrorCode, r.ErrorMessage = int16(frame.UnknownServerError), nil
+		})
 		c.Reply(resp)
 	}}
 }

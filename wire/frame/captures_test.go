@@ -5,6 +5,7 @@ package frame
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -41,6 +42,41 @@ func TestCaptures(t *testing.T) {
 	})
 	if err != nil || n < 100 {
 		t.Errorf("%d captures, %v", n, err)
+	}
+}
+
+// The same of what the walk over every version asked (testdata/walk): three
+// lines each, version and kind of body, the request and the answer without
+// their headers. Where Kafka hung up there is a word instead of an answer.
+func TestWalkCaptures(t *testing.T) {
+	n := 0
+	for key := range int16(100) {
+		path := filepath.Join("..", "..", "testdata", "walk", strings.ToLower(kmsg.NameForKey(key))+".txt")
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		lines := strings.Split(strings.TrimSpace(string(text)), "\n")[1:]
+		for ; len(lines) >= 3; lines = lines[3:] {
+			var h Header
+			if _, err := fmt.Sscanf(lines[0], "v%d", &h.Version); err != nil {
+				t.Fatalf("%s: %q: %v", path, lines[0], err)
+			}
+			h.Key = key
+			place := path + " " + lines[0]
+			if request, err := hex.DecodeString(strings.TrimPrefix(lines[1], "-")); err != nil {
+				t.Errorf("%s: request: %v", place, err)
+			} else {
+				checkBody(t, place, h, request)
+			}
+			if answer, err := hex.DecodeString(strings.TrimPrefix(lines[2], "-")); err == nil {
+				checkAnswer(t, place, h, append(AppendResponseHeader(nil, h), answer...))
+				n++
+			}
+		}
+	}
+	if n < 1000 {
+		t.Errorf("only %d answers", n)
 	}
 }
 

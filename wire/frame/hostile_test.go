@@ -4,6 +4,7 @@ package frame
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"testing"
@@ -29,6 +30,24 @@ func TestTruncatedRequestsAreMalformed(t *testing.T) {
 			if err := p.Decode(version, body[:n]); !errors.Is(err, ErrMalformed) {
 				t.Fatalf("Produce v%d: %d of %d bytes: %v", version, n, len(body), err)
 			}
+		}
+	}
+}
+
+// A compact length can say more than a string may have; Kafka hangs up then.
+func TestStringsAreShort(t *testing.T) {
+	for _, n := range []int{MaxString, MaxString + 1} {
+		b := append(binary.AppendUvarint(nil, uint64(n+1)), make([]byte, n)...)
+		for _, read := range []func(*Reader){
+			func(r *Reader) { r.String(true) }, func(r *Reader) { r.NullableString(true) },
+		} {
+			r := NewReader(b)
+			if read(&r); (r.Err() == nil) != (n == MaxString) {
+				t.Errorf("a string of %d bytes: %v", n, r.Err())
+			}
+		}
+		if r := NewReader(b); len(r.NullableBytes(true)) != n || r.Err() != nil {
+			t.Errorf("%d bytes: %v", n, r.Err())
 		}
 	}
 }

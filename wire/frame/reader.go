@@ -102,13 +102,20 @@ func (r *Reader) Uvarint() uint32 {
 	return 0
 }
 
-// length reads the length that precedes a string, byte field or array: in
-// compact form n+1 as a varint, else an int16 (strings) or an int32. It is -1
+// MaxString is how many bytes a string may have, in compact form too.
+const MaxString = 1<<15 - 1
+
+// length reads the length that precedes a string (short), byte field or array:
+// in compact form n+1 as a varint, else an int16 (strings) or an int32. It is -1
 // for null.
 func (r *Reader) length(compact, short bool) int {
 	switch {
 	case compact:
-		return int(int64(r.Uvarint()) - 1)
+		n := int(int64(r.Uvarint()) - 1)
+		if short && n > MaxString {
+			r.fail()
+		}
+		return n
 	case short:
 		return int(r.Int16())
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Client is a franz-go client of the broker; the test's cleanup closes it.
@@ -162,4 +163,36 @@ func Eventually(t testing.TB, within time.Duration, condition func() error) {
 		}
 		<-tick.C
 	}
+}
+
+// Settle waits until the coordinators serve, which a broker needs a while for.
+func Settle(t testing.TB, r *Raw) {
+	t.Helper()
+	Eventually(t, 60*time.Second, func() error {
+		find := kmsg.NewPtrFindCoordinatorRequest()
+		find.Version, find.CoordinatorKeys = 4, []string{"g"}
+		if _, err := r.Call(find); err != nil {
+			return err
+		}
+		id := kmsg.NewPtrInitProducerIDRequest()
+		id.Version = 2
+		resp, err := r.Call(id)
+		if err != nil || resp.(*kmsg.InitProducerIDResponse).ErrorCode != 0 {
+			return fmt.Errorf("producer ids: %+v, %v", resp, err)
+		}
+		fetch := kmsg.NewPtrOffsetFetchRequest()
+		fetch.Version = 8
+		for i := range 50 {
+			fetch.Groups = append(fetch.Groups, kmsg.OffsetFetchRequestGroup{Group: fmt.Sprint(i)})
+		}
+		if resp, err = r.Call(fetch); err != nil {
+			return err
+		}
+		for _, g := range resp.(*kmsg.OffsetFetchResponse).Groups {
+			if g.ErrorCode != 0 {
+				return fmt.Errorf("group %s: %d", g.Group, g.ErrorCode)
+			}
+		}
+		return nil
+	})
 }

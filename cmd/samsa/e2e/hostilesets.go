@@ -53,6 +53,11 @@ func (o old) bytes() []byte {
 	return append(binary.BigEndian.AppendUint32(head, crc), b...)
 }
 
+// OldMessage makes a message of magic 0 or 1; magic 0 has no use for ms.
+func OldMessage(magic int8, offset, ms int64, attributes byte, key, value []byte) []byte {
+	return old{offset: offset, magic: byte(magic), attributes: attributes, time: ms, key: key, value: value}.bytes()
+}
+
 // message is a good message, changed.
 func message(magic byte, change func(*old)) []byte {
 	o := old{magic: magic, time: 1_700_000_000_000, key: []byte("k"), value: []byte("v")}

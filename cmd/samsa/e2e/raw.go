@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -21,6 +22,8 @@ type Raw struct {
 	ClientID string
 	// Tamper, when not nil, changes the frames of requests, each without its length.
 	Tamper func(frame []byte) []byte
+	// Patience is how long an answer is waited for; 0: a minute.
+	Patience time.Duration
 
 	conn net.Conn
 	in   *bufio.Reader
@@ -62,7 +65,7 @@ func (r *Raw) Send(req kmsg.Request) error {
 
 // Receive reads the next answer, which must be req's.
 func (r *Raw) Receive(req kmsg.Request) (kmsg.Response, error) {
-	_ = r.conn.SetReadDeadline(time.Now().Add(60 * time.Second))
+	_ = r.conn.SetReadDeadline(time.Now().Add(cmp.Or(r.Patience, time.Minute)))
 	var size [4]byte
 	if _, err := io.ReadFull(r.in, size[:]); err != nil {
 		return nil, err
@@ -75,16 +78,21 @@ func (r *Raw) Receive(req kmsg.Request) (kmsg.Response, error) {
 	if _, err := io.ReadFull(r.in, r.body); err != nil {
 		return nil, err
 	}
-	skip := 4
-	if req.IsFlexible() && req.Key() != 18 {
-		skip = 5
-	}
+	skip := headerSize(req)
 	resp := req.ResponseKind()
 	resp.SetVersion(req.GetVersion())
 	if len(r.body) < skip {
 		return nil, fmt.Errorf("an answer of %d bytes", len(r.body))
 	}
 	return resp, resp.ReadFrom(r.body[skip:])
+}
+
+// headerSize is that of an answer's header.
+func headerSize(req kmsg.Request) int {
+	if req.IsFlexible() && req.Key() != 18 {
+		return 5
+	}
+	return 4
 }
 
 // correlation is the correlation id of the reply that was received last.

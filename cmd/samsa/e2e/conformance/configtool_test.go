@@ -109,7 +109,7 @@ func ourKey(key, line string) bool {
 func many(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	Run(t, nil, Program(t, "javac"), "-d", dir, "-cp", jars(t, "kafka39"), "scripts/ManyTools.java")
+	Run(t, nil, Program(t, "javac"), "-d", dir, "-cp", ClassPath(t, "kafka39"), "scripts/ManyTools.java")
 	return dir
 }
 
@@ -120,7 +120,7 @@ func (p *pair) ask(peer, addr, dir string, calls []call) (all []told) {
 		stdin.WriteString(strings.Join(words, "\t") + "\n")
 	}
 	out, err := TryRun(p.t, strings.NewReader(stdin.String()), Program(p.t, "java"), "-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-		"-cp", p.many+":"+jars(p.t, peer), "ManyTools")
+		"-cp", p.many+":"+ClassPath(p.t, peer), "ManyTools")
 	if err != nil {
 		out += "\n" + err.Error() + "\n\x01 cut short\n"
 	}

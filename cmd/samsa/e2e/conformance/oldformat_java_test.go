@@ -25,7 +25,7 @@ func oldJava(t *testing.T, peer string, args ...string) string {
 		t.Fatal(err)
 	}
 	source := filepath.Join(root, "cmd/samsa/e2e/conformance/peers/java-old/Client.java")
-	flags := []string{"-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", jars(t, peer), source}
+	flags := []string{"-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", ClassPath(t, peer), source}
 	return Run(t, nil, Program(t, "java"), append(flags, args...)...)
 }
 
@@ -137,7 +137,7 @@ func oldDirectory(t *testing.T, k *Kafka) {
 	for round := range 12 {
 		var inside [][]byte
 		for key := range 8 {
-			inside = append(inside, oldMessage(1, int64(key), 1_600_000_000_000+int64(round), 0, fmt.Appendf(nil, "key-%d", key), fmt.Appendf(nil, "round %d %s", round, strings.Repeat("y", 20))))
+			inside = append(inside, e2e.OldMessage(1, int64(key), 1_600_000_000_000+int64(round), 0, fmt.Appendf(nil, "key-%d", key), fmt.Appendf(nil, "round %d %s", round, strings.Repeat("y", 20))))
 		}
 		req := e2e.ProduceRequest("compacted", 0, oldWrapper(1, 7, 1_600_000_000_000+int64(round), 1, inside...))
 		req.Version = 2

@@ -20,28 +20,9 @@ import (
 	"github.com/samsa-broker/samsa/cmd/samsa/e2e"
 )
 
-// oldMessage makes a message of magic 0 or 1; magic 0 has no use for ms.
-func oldMessage(magic int8, offset, ms int64, attributes byte, key, value []byte) []byte {
-	body := []byte{byte(magic), attributes}
-	if magic == 1 {
-		body = binary.BigEndian.AppendUint64(body, uint64(ms))
-	}
-	for _, v := range [][]byte{key, value} {
-		if v == nil {
-			body = binary.BigEndian.AppendUint32(body, 1<<32-1)
-			continue
-		}
-		body = append(binary.BigEndian.AppendUint32(body, uint32(len(v))), v...)
-	}
-	m := binary.BigEndian.AppendUint64(nil, uint64(offset))
-	m = binary.BigEndian.AppendUint32(m, uint32(len(body)+4))
-	m = binary.BigEndian.AppendUint32(m, crc32.ChecksumIEEE(body))
-	return append(m, body...)
-}
-
 // oldWrapper compresses messages into one.
 func oldWrapper(magic int8, offset, ms int64, codec int8, inside ...[]byte) []byte {
-	return oldMessage(magic, offset, ms, byte(codec), nil, e2e.Pack(codec, bytes.Join(inside, nil)))
+	return e2e.OldMessage(magic, offset, ms, byte(codec), nil, e2e.Pack(codec, bytes.Join(inside, nil)))
 }
 
 // couple is Samsa and a real Kafka beside it.
@@ -129,11 +110,11 @@ func (p *couple) fetch(topic string, version int16, offset int64, maxBytes int32
 // is not among them: Kafka fails on it and never answers.
 func oldSets() map[string][]byte {
 	now := time.Now().UnixMilli()
-	one := oldMessage(1, 0, now, 0, []byte("k"), []byte("one"))
-	two := oldMessage(1, 1, now+1, 0, nil, []byte("two"))
-	zero := oldMessage(0, 0, 0, 0, []byte("k"), []byte("zero"))
-	null := oldMessage(0, 1, 0, 0, nil, nil)
-	past := oldMessage(1, 0, now-7200_000, 0, []byte("k"), []byte("past"))
+	one := e2e.OldMessage(1, 0, now, 0, []byte("k"), []byte("one"))
+	two := e2e.OldMessage(1, 1, now+1, 0, nil, []byte("two"))
+	zero := e2e.OldMessage(0, 0, 0, 0, []byte("k"), []byte("zero"))
+	null := e2e.OldMessage(0, 1, 0, 0, nil, nil)
+	past := e2e.OldMessage(1, 0, now-7200_000, 0, []byte("k"), []byte("past"))
 	flip := func(m []byte, at int) []byte { m = bytes.Clone(m); m[at] ^= 1; return m }
 	reseal := func(m []byte) []byte { binary.BigEndian.PutUint32(m[12:], crc32.ChecksumIEEE(m[16:])); return m }
 	long := bytes.Clone(one)
@@ -161,34 +142,34 @@ func oldSets() map[string][]byte {
 		"magic 0 then 1": join(zero, one), "magic 1 then 0": join(one, zero), "message then batch": join(one, v2), "batch then message": join(v2, one),
 		"bad CRC": flip(one, len(one)-1), "bad CRC of magic 0": flip(zero, len(zero)-1), "bad CRC of the second": join(one, flip(two, 14)), "bad CRC of a batch": flip(v2, len(v2)-1),
 		"magic 3": flip(flip(one, 16), 16)[:0], "length 13": join(one[:11], []byte{13}, one[12:]), "length -1": join(one[:8], []byte{255, 255, 255, 255}, one[12:]),
-		"key too long": long, "value too long": longValue, "shorter than magic 1": stub, "past": past, "future": oldMessage(1, 0, now+7200_000, 0, []byte("k"), nil),
-		"past then good": join(past, one), "past then unreadable": join(past, long), "no timestamp": oldMessage(1, 0, -1, 0, []byte("k"), []byte("v")),
-		"minus five": oldMessage(1, 0, -5, 0, []byte("k"), []byte("v")), "stamped": oldMessage(1, 0, now, 8, []byte("k"), []byte("v")), "stamped without time": oldMessage(1, 0, -1, 8, []byte("k"), []byte("v")),
-		"codec 5": oldMessage(1, 0, now, 5, nil, []byte("x")), "codec 7 of magic 0": oldMessage(0, 0, 0, 7, nil, []byte("x")),
-		"250 bytes": oldMessage(1, 0, now, 0, nil, make([]byte, 216)), "196 bytes of magic 0": oldMessage(0, 0, 0, 0, []byte("k"), make([]byte, 169)),
-		"many tiny ones": bytes.Repeat(oldMessage(0, 0, 0, 0, nil, nil), 40),
+		"key too long": long, "value too long": longValue, "shorter than magic 1": stub, "past": past, "future": e2e.OldMessage(1, 0, now+7200_000, 0, []byte("k"), nil),
+		"past then good": join(past, one), "past then unreadable": join(past, long), "no timestamp": e2e.OldMessage(1, 0, -1, 0, []byte("k"), []byte("v")),
+		"minus five": e2e.OldMessage(1, 0, -5, 0, []byte("k"), []byte("v")), "stamped": e2e.OldMessage(1, 0, now, 8, []byte("k"), []byte("v")), "stamped without time": e2e.OldMessage(1, 0, -1, 8, []byte("k"), []byte("v")),
+		"codec 5": e2e.OldMessage(1, 0, now, 5, nil, []byte("x")), "codec 7 of magic 0": e2e.OldMessage(0, 0, 0, 7, nil, []byte("x")),
+		"250 bytes": e2e.OldMessage(1, 0, now, 0, nil, make([]byte, 216)), "196 bytes of magic 0": e2e.OldMessage(0, 0, 0, 0, []byte("k"), make([]byte, 169)),
+		"many tiny ones": bytes.Repeat(e2e.OldMessage(0, 0, 0, 0, nil, nil), 40),
 	}
 	sets["magic 3"] = bytes.Clone(one)
 	sets["magic 3"][16] = 3
 	for i, named := range []string{"gzip", "snappy", "lz4", "zstd"} {
 		codec := int8(i + 1)
 		for magic := int8(0); magic <= 1; magic++ {
-			a, b := oldMessage(magic, 0, now, 0, []byte("k"), []byte("inside a")), oldMessage(magic, 1, now+5, 0, []byte("k2"), []byte("inside b"))
+			a, b := e2e.OldMessage(magic, 0, now, 0, []byte("k"), []byte("inside a")), e2e.OldMessage(magic, 1, now+5, 0, []byte("k2"), []byte("inside b"))
 			name := fmt.Sprintf(" %s of magic %d", named, magic)
 			sets["wrapper"+name] = oldWrapper(magic, 1, now+5, codec, a, b)
 			sets["wrapper at 0"+name] = oldWrapper(magic, 0, now+5, codec, a, b)
 			sets["wrapper away"+name] = oldWrapper(magic, 77, now+5, codec, a, b)
 			sets["nothing inside"+name] = oldWrapper(magic, 0, now, codec)
-			sets["null wrapper"+name] = oldMessage(magic, 0, now, byte(codec), nil, nil)
-			sets["garbage inside"+name] = oldMessage(magic, 0, now, byte(codec), nil, []byte("what is this, and why does it not end sooner?"))
-			sets["empty value"+name] = oldMessage(magic, 0, now, byte(codec), nil, []byte{})
+			sets["null wrapper"+name] = e2e.OldMessage(magic, 0, now, byte(codec), nil, nil)
+			sets["garbage inside"+name] = e2e.OldMessage(magic, 0, now, byte(codec), nil, []byte("what is this, and why does it not end sooner?"))
+			sets["empty value"+name] = e2e.OldMessage(magic, 0, now, byte(codec), nil, []byte{})
 			sets["nested"+name] = oldWrapper(magic, 0, now, codec, oldWrapper(magic, 0, now, codec, a))
-			sets["other magic inside"+name] = oldWrapper(magic, 1, now, codec, oldMessage(1-magic, 0, now, 0, []byte("k"), nil))
+			sets["other magic inside"+name] = oldWrapper(magic, 1, now, codec, e2e.OldMessage(1-magic, 0, now, 0, []byte("k"), nil))
 			sets["bad CRC inside"+name] = oldWrapper(magic, 1, now, codec, a, flip(b, len(b)-1))
 			sets["cut inside"+name] = oldWrapper(magic, 1, now, codec, a, b[:20])
-			sets["offset below"+name] = oldWrapper(magic, 1, now, codec, oldMessage(magic, 5, now, 0, []byte("k"), nil))
-			sets["past inside"+name] = oldWrapper(magic, 1, now, codec, a, oldMessage(magic, 1, now-7200_000, 0, []byte("k"), nil))
-			sets["no key inside"+name] = oldWrapper(magic, 1, now, codec, a, oldMessage(magic, 1, now, 0, nil, []byte("v")))
+			sets["offset below"+name] = oldWrapper(magic, 1, now, codec, e2e.OldMessage(magic, 5, now, 0, []byte("k"), nil))
+			sets["past inside"+name] = oldWrapper(magic, 1, now, codec, a, e2e.OldMessage(magic, 1, now-7200_000, 0, []byte("k"), nil))
+			sets["no key inside"+name] = oldWrapper(magic, 1, now, codec, a, e2e.OldMessage(magic, 1, now, 0, nil, []byte("v")))
 			sets["stamped wrapper"+name] = func() []byte { m := oldWrapper(magic, 1, now, codec, a, b); m[17] |= 8; return reseal(m) }()
 			sets["two wrappers"+name] = join(oldWrapper(magic, 0, now, codec, a), oldWrapper(magic, 0, now, codec, a))
 			sets["beside a wrapper"+name] = join(a, oldWrapper(magic, 0, now, codec, a))

@@ -31,8 +31,8 @@ import (
 // install is what a missing peer's message names.
 const install = "run cmd/samsa/e2e/conformance/peers/install as root"
 
-// jars is the class path of a peer: kafka39 or kafka4.
-func jars(t testing.TB, peer string) string {
+// ClassPath is the class path of a peer, kafka39 or one of the others with jars.
+func ClassPath(t testing.TB, peer string) string {
 	t.Helper()
 	root, err := e2e.Root()
 	if err != nil {
@@ -85,7 +85,7 @@ func tail(s string) string { return s[max(0, len(s)-4000):] }
 // Java runs a main class of a peer.
 func Java(t testing.TB, peer, class string, stdin io.Reader, args ...string) string {
 	t.Helper()
-	flags := []string{"-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", jars(t, peer), class}
+	flags := []string{"-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", ClassPath(t, peer), class}
 	return Run(t, stdin, Program(t, "java"), append(flags, args...)...)
 }
 
@@ -154,7 +154,7 @@ func startKafka(t testing.TB, peer, zk, dir string, props map[string]string) *Ka
 	write(t, filepath.Join(conf, "log4j.properties"), "log4j.rootLogger=INFO, f\nlog4j.appender.f=org.apache.log4j.FileAppender\nlog4j.appender.f.File="+
 		k.logFile+"\nlog4j.appender.f.layout=org.apache.log4j.PatternLayout\nlog4j.appender.f.layout.ConversionPattern=[%d] %p %m (%c)%n\n")
 	k.cmd = exec.Command(Program(t, "java"), "-Xmx384M", "-XX:TieredStopAtLevel=1", "-Dlog4j.configuration=file:"+filepath.Join(conf, "log4j.properties"),
-		"-cp", jars(t, peer), "kafka.Kafka", filepath.Join(conf, "server.properties"))
+		"-cp", ClassPath(t, peer), "kafka.Kafka", filepath.Join(conf, "server.properties"))
 	if err := k.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -183,11 +183,11 @@ func goodbyes() []exchange {
 		}
 	}
 	return append(out, every("DeleteTopics", 6, 6, asks{
-		"by id":           remove(func(s *side, _ int16, r R, _ func(...string)) { id(s, r, s.ids["stamped"]) }),
+		"by id":           remove(func(s *side, _ int16, r R, _ func(...string)) { id(s, r, s.IDs["stamped"]) }),
 		"by unknown id":   remove(func(s *side, _ int16, r R, _ func(...string)) { id(s, r, [16]byte{7}) }),
 		"by no id":        remove(func(s *side, _ int16, r R, _ func(...string)) { id(s, r, [16]byte{}) }),
-		"same id twice":   remove(func(s *side, _ int16, r R, _ func(...string)) { id(s, r, s.ids["small"], s.ids["small"]) }),
-		"name and id":     remove(func(s *side, _ int16, r R, names func(...string)) { names("two"); r.Topics[0].TopicID = s.ids["two"] }),
-		"name and its id": remove(func(s *side, _ int16, r R, names func(...string)) { names("two"); id(s, r, s.ids["two"]) }),
+		"same id twice":   remove(func(s *side, _ int16, r R, _ func(...string)) { id(s, r, s.IDs["small"], s.IDs["small"]) }),
+		"name and id":     remove(func(s *side, _ int16, r R, names func(...string)) { names("two"); r.Topics[0].TopicID = s.IDs["two"] }),
+		"name and its id": remove(func(s *side, _ int16, r R, names func(...string)) { names("two"); id(s, r, s.IDs["two"]) }),
 	})...)
 }

@@ -134,7 +134,7 @@ func fetchQuestions() []exchange {
 		return func(s *side, v int16) kmsg.Request {
 			req := e2e.FetchRequest(topic, 0, 0, 1<<20)
 			req.MaxWaitMillis = 50
-			if id, ok := s.ids[topic]; ok {
+			if id, ok := s.IDs[topic]; ok {
 				req.Topics[0].TopicID = id
 			} else {
 				req.Topics[0].TopicID = [16]byte{9}

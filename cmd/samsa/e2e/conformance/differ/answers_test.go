@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -31,14 +30,14 @@ func TestEveryVersionAnswersLikeKafka(t *testing.T) {
 	kafka := conformance.StartKafka(t, conformance.StartZooKeeper(t), t.TempDir(), props)
 	samsa := e2e.Start(t, e2e.Options{Props: props})
 	ours, theirs := newSide(t, samsa.Addr), newSide(t, kafka.Addr)
-	theirs.serves = ours.serves
+	theirs.Serves = ours.Serves
 	if rec := record(t, kafka.Addr); rec != nil {
 		theirs = newSide(t, rec.addr)
-		theirs.serves, theirs.recorder = ours.serves, rec
+		theirs.Serves, theirs.recorder = ours.Serves, rec
 		defer rec.save()
 	}
-	ours.settle()
-	theirs.settle()
+	e2e.Settle(t, ours.conn(""))
+	e2e.Settle(t, theirs.conn(""))
 	known := acceptedDifferences()
 	differ(t, ours, theirs, setup(), known)
 	parts := []struct {
@@ -49,7 +48,7 @@ func TestEveryVersionAnswersLikeKafka(t *testing.T) {
 		{"log", join(produceQuestions(), fetchQuestions(), fetchStories(), offsetQuestions())},
 		{"groups", join(groupQuestions(), memberQuestions(), groupStories())},
 		{"configs", configQuestions()},
-		{"bodies", bodies(ours.serves)},
+		{"bodies", bodies(ours.Serves)},
 		{"topics", join(topicQuestions(), goodbyes())},
 	}
 	ran := 0
@@ -70,48 +69,9 @@ func join(parts ...[]exchange) []exchange { return slices.Concat(parts...) }
 
 // newSide connects, and learns which keys are served.
 func newSide(t *testing.T, addr string) *side {
-	s := &side{t: t, addr: addr, conns: map[string]*e2e.Raw{}, waiting: map[string]kmsg.Request{}, ids: map[string][16]byte{}, names: map[string]string{},
-		members: map[string]string{}, session: map[string]int32{}, serves: map[int16][2]int16{}, asked: map[[2]int16]*tally{}}
-	resp, err := s.conn("").Call(kmsg.NewPtrApiVersionsRequest())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, k := range resp.(*kmsg.ApiVersionsResponse).ApiKeys {
-		s.serves[k.ApiKey] = [2]int16{k.MinVersion, k.MaxVersion}
-	}
+	s := &side{Known: e2e.Known{Addr: addr, IDs: map[string][16]byte{}, Names: map[string]string{}, Serves: e2e.Serves(t, addr)}, t: t, conns: map[string]*e2e.Raw{}, waiting: map[string]kmsg.Request{},
+		members: map[string]string{}, session: map[string]int32{}, asked: map[[2]int16]*tally{}}
 	return s
-}
-
-// settle waits until the coordinators serve, which a broker needs a while for.
-func (s *side) settle() {
-	s.t.Helper()
-	e2e.Eventually(s.t, 60*time.Second, func() error {
-		find := kmsg.NewPtrFindCoordinatorRequest()
-		find.Version, find.CoordinatorKeys = 4, []string{"g"}
-		if _, err := s.conn("").Call(find); err != nil {
-			return err
-		}
-		id := kmsg.NewPtrInitProducerIDRequest()
-		id.Version = 2
-		resp, err := s.conn("").Call(id)
-		if err != nil || resp.(*kmsg.InitProducerIDResponse).ErrorCode != 0 {
-			return fmt.Errorf("producer ids: %+v, %v", resp, err)
-		}
-		fetch := kmsg.NewPtrOffsetFetchRequest()
-		fetch.Version = 8
-		for i := range 50 {
-			fetch.Groups = append(fetch.Groups, kmsg.OffsetFetchRequestGroup{Group: fmt.Sprint(i)})
-		}
-		if resp, err = s.conn("").Call(fetch); err != nil {
-			return err
-		}
-		for _, g := range resp.(*kmsg.OffsetFetchResponse).Groups {
-			if g.ErrorCode != 0 {
-				return fmt.Errorf("group %s: %d", g.Group, g.ErrorCode)
-			}
-		}
-		return nil
-	})
 }
 
 // acceptedDifferences are meant; each says why.
@@ -217,7 +177,7 @@ func setup() []exchange {
 		},
 		then: func(s *side, resp kmsg.Response) {
 			for _, t := range resp.(*kmsg.CreateTopicsResponse).Topics {
-				s.ids[t.Topic] = t.TopicID
+				s.IDs[t.Topic] = t.TopicID
 			}
 		}}}
 }
@@ -285,7 +245,7 @@ func metadataQuestions() []exchange {
 			req := kmsg.NewPtrMetadataRequest()
 			topic := kmsg.NewMetadataRequestTopic()
 			if topic.TopicID = id; name != "" {
-				topic.TopicID = s.ids[name]
+				topic.TopicID = s.IDs[name]
 			}
 			req.Topics = append(req.Topics, topic)
 			return req

@@ -20,14 +20,11 @@ import (
 	"github.com/samsa-broker/samsa/cmd/samsa/e2e"
 )
 
-// wire is given to take the captures in testdata/wire anew:
-//
-//	go test -tags giouring,conformance -ldflags=-checklinkname=0 -run TestEveryVersion \
-//	    ./cmd/samsa/e2e/conformance/differ -wire $PWD/testdata/wire
-//
-// Of each version of each API it keeps the first exchange that went well and
-// the first that was refused.
-var wire = flag.String("wire", "", "folder to write captures of the real Kafka's answers to, taken with cmd/wirecap (for testdata/wire)")
+// captures is given by `make captures`, which takes the captures in testdata
+// anew. Of each version of each API testdata/wire has the first exchange that
+// went well and the first that was refused, taken with cmd/wirecap, and
+// testdata/walk the walk with every kind of body.
+var captures = flag.String("captures", "", "folder to write captures of a real Kafka's answers to (for testdata)")
 
 // recorder is a running wirecap.
 type recorder struct {
@@ -41,7 +38,7 @@ type recorder struct {
 // record starts a wirecap before a broker; nil when no captures are wanted.
 func record(t *testing.T, broker string) *recorder {
 	t.Helper()
-	if *wire == "" {
+	if *captures == "" {
 		return nil
 	}
 	root, err := e2e.Root()
@@ -107,7 +104,7 @@ func (r *recorder) save() {
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		to := filepath.Join(*wire, place)
+		to := filepath.Join(*captures, "wire", place)
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			r.t.Fatal(err)
 		}

@@ -34,7 +34,7 @@ var neverGood = map[int16]int16{
 // not asked something good and something bad.
 func covered(t *testing.T, s *side) {
 	t.Helper()
-	for key, versions := range s.serves {
+	for key, versions := range s.Serves {
 		for v := versions[0]; v <= versions[1]; v++ {
 			n := s.asked[[2]int16{key, v}]
 			if n == nil {

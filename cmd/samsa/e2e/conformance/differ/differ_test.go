@@ -8,13 +8,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
-	"reflect"
 	"regexp"
-	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -40,15 +35,12 @@ type exchange struct {
 
 // side is one of the two brokers, and what it called things.
 type side struct {
+	e2e.Known
 	t        testing.TB
-	addr     string
 	conns    map[string]*e2e.Raw
 	waiting  map[string]kmsg.Request // sent with later
-	ids      map[string][16]byte     // of topics
-	names    map[string]string       // of members: the name of each id
 	members  map[string]string       // the id of each name
 	session  map[string]int32        // of fetch sessions
-	serves   map[int16][2]int16      // the API keys compared, and their versions
 	asked    map[[2]int16]*tally
 	recorder *recorder // nil: nothing is recorded
 	name     string    // of the exchange under way
@@ -61,7 +53,7 @@ type tally struct{ good, bad int }
 // conn is the connection of that name.
 func (s *side) conn(name string) *e2e.Raw {
 	if s.conns[name] == nil {
-		s.conns[name] = e2e.Dial(s.t, s.addr)
+		s.conns[name] = e2e.Dial(s.t, s.Addr)
 	}
 	return s.conns[name]
 }
@@ -77,7 +69,7 @@ func (s *side) answer(x *exchange, v int16) []string {
 	if req == nil {
 		return nil
 	}
-	if r, served := s.serves[req.Key()]; !x.take && (!served || v < r[0] || v > r[1]) {
+	if r, served := s.Serves[req.Key()]; !x.take && (!served || v < r[0] || v > r[1]) {
 		return nil
 	}
 	raw := s.conn(x.on)
@@ -99,7 +91,7 @@ func (s *side) answer(x *exchange, v int16) []string {
 		switch {
 		case errors.Is(err, errNoAnswer):
 			return []string{"no answer"}
-		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
+		case e2e.IsClosed(err):
 			return []string{"closed"}
 		}
 		return []string{"undecodable: " + err.Error()}
@@ -107,7 +99,7 @@ func (s *side) answer(x *exchange, v int16) []string {
 	if x.then != nil {
 		x.then(s, resp)
 	}
-	lines := s.lines(nil, "", reflect.ValueOf(resp).Elem())
+	lines := s.Lines(resp)
 	if !strings.Contains(x.name, bodyOf) {
 		good := s.count(req, lines)
 		if !x.take && x.until == nil {
@@ -165,120 +157,6 @@ func (s *side) call(raw *e2e.Raw, req kmsg.Request, x *exchange) (kmsg.Response,
 	}
 }
 
-// lines appends a line for each field of v. Structures in lists are put in the
-// order of what names them: Kafka's own order comes from hash maps.
-func (s *side) lines(out []string, path string, v reflect.Value) []string {
-	switch v.Kind() {
-	case reflect.Struct:
-		for i := range v.NumField() {
-			f := v.Type().Field(i)
-			if f.Name == "Version" || f.Name == "UnknownTags" || !f.IsExported() {
-				continue
-			}
-			out = s.lines(out, path+"."+f.Name, v.Field(i))
-		}
-		return out
-	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Struct {
-			return s.list(out, path, v)
-		}
-	}
-	return append(out, path+"="+s.value(path, v))
-}
-
-func (s *side) list(out []string, path string, v reflect.Value) []string {
-	var elems []reflect.Value
-	for i := range v.Len() {
-		e := v.Index(i)
-		if k, ok := e.Interface().(kmsg.ApiVersionsResponseApiKey); ok {
-			if _, served := s.serves[k.ApiKey]; !served {
-				continue
-			}
-		}
-		elems = append(elems, e)
-	}
-	name := func(e reflect.Value) string {
-		for _, field := range []string{"Topic", "ResourceName", "Group", "Name", "MemberID", "Partition", "Key", "ApiKey", "NodeID"} {
-			if f := e.FieldByName(field); f.IsValid() && (field != "Topic" || s.value("", f) != "") {
-				return s.value("", f)
-			}
-		}
-		return s.value("", e.Field(0))
-	}
-	order := func(e reflect.Value) string { return name(e) + strings.Join(s.lines(nil, "", e), "\n") }
-	slices.SortStableFunc(elems, func(a, b reflect.Value) int { return strings.Compare(order(a), order(b)) })
-	if !strings.HasSuffix(path, ".Configs") {
-		out = append(out, fmt.Sprintf("%s.length=%d", path, len(elems)))
-	}
-	times := map[string]int{}
-	for _, e := range elems {
-		label := name(e)
-		if times[label]++; times[label] > 1 {
-			label = fmt.Sprintf("%s#%d", label, times[label])
-		}
-		out = s.lines(out, path+"["+label+"]", e)
-	}
-	return out
-}
-
-// uuid is what is random in member ids.
-var uuid = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
-
-// value prints a field without what cannot be equal: ids, times, addresses, the
-// words of messages.
-func (s *side) value(path string, v reflect.Value) string {
-	name := path[strings.LastIndexByte(path, '.')+1:]
-	if v.Kind() == reflect.Pointer {
-		if v.IsNil() {
-			return "null"
-		}
-		v = v.Elem()
-	}
-	switch x := v.Interface().(type) {
-	case [16]byte:
-		return s.topicName(x)
-	case []byte:
-		if x == nil {
-			return "null"
-		}
-		return fmt.Sprintf("%d bytes, CRC-32 %08x", len(x), crc32.ChecksumIEEE(x))
-	}
-	text := fmt.Sprint(v.Interface())
-	switch name {
-	case "Host", "Port", "ErrorMessage", "ClusterID", "Dir", "Documentation", "TotalBytes", "UsableBytes":
-		if text != "" && text != "-1" {
-			return "some"
-		}
-	case "ProducerID":
-		if text != "-1" {
-			return "some"
-		}
-	case "LogAppendTime", "Timestamp", "SessionID":
-		if text != "-1" && text != "0" && len(text) > 3 {
-			return "some"
-		}
-	case "Value":
-		return strings.ReplaceAll(text, s.addr, "address")
-	}
-	if known := s.names[text]; known != "" {
-		return "id of " + known
-	}
-	return uuid.ReplaceAllString(text, "uuid")
-}
-
-// topicName is the name of a topic with that id.
-func (s *side) topicName(id [16]byte) string {
-	if id == [16]byte{} {
-		return "none"
-	}
-	for name, known := range s.ids {
-		if known == id {
-			return "id of " + name
-		}
-	}
-	return "some id"
-}
-
 // accepted is a difference that is meant.
 type accepted struct {
 	where  *regexp.Regexp // over "exchange vN path"
@@ -299,7 +177,7 @@ func differ(t *testing.T, ours, kafka *side, script []exchange, known []accepted
 			if d, e := between.Sub(begun), time.Since(between); d > 2*time.Second || e > 2*time.Second {
 				t.Logf("%s v%d took %v here, %v there", x.name, v, d, e)
 			}
-			for _, d := range diff(a, b) {
+			for _, d := range e2e.Diff(a, b) {
 				where := fmt.Sprintf("%s v%d %s", x.name, v, d)
 				if !excused(known, where) {
 					t.Errorf("%s", where)
@@ -326,32 +204,4 @@ func excused(known []accepted, where string) bool {
 		}
 	}
 	return false
-}
-
-// diff names the lines that are not in both.
-func diff(ours, kafkas []string) []string {
-	theirs := map[string]string{}
-	for _, line := range kafkas {
-		path, value, _ := strings.Cut(line, "=")
-		theirs[path] = value
-	}
-	var out []string
-	for _, line := range ours {
-		path, value, _ := strings.Cut(line, "=")
-		want, ok := theirs[path]
-		if !ok {
-			want = "nothing"
-		}
-		if !ok || want != value {
-			out = append(out, fmt.Sprintf("%s: %s, Kafka %s", path, value, want))
-		}
-		delete(theirs, path)
-	}
-	for _, line := range kafkas {
-		path, value, _ := strings.Cut(line, "=")
-		if _, left := theirs[path]; left {
-			out = append(out, fmt.Sprintf("%s: nothing, Kafka %s", path, value))
-		}
-	}
-	return out
 }

@@ -41,7 +41,7 @@ func sessionStory(v int16) []exchange {
 				req.MaxWaitMillis, req.SessionID, req.SessionEpoch, req.Topics = 50, s.session[name], epoch, nil
 				for _, p := range places {
 					one := e2e.FetchRequest(p.topic, p.partition, p.offset, 1<<20).Topics[0]
-					if one.TopicID = s.ids[p.topic]; one.TopicID == [16]byte{} {
+					if one.TopicID = s.IDs[p.topic]; one.TopicID == [16]byte{} {
 						one.TopicID = [16]byte{9}
 					}
 					req.Topics = append(req.Topics, one)
@@ -60,7 +60,7 @@ func sessionStory(v int16) []exchange {
 	forget := func(topic string, partitions ...int32) func(s *side, r *kmsg.FetchRequest) {
 		return func(s *side, r *kmsg.FetchRequest) {
 			f := kmsg.NewFetchRequestForgottenTopic()
-			f.Topic, f.TopicID, f.Partitions = topic, s.ids[topic], partitions
+			f.Topic, f.TopicID, f.Partitions = topic, s.IDs[topic], partitions
 			r.ForgottenTopics = append(r.ForgottenTopics, f)
 		}
 	}

@@ -87,7 +87,7 @@ func (y *story) takes(api string, m member) {
 // met notes the id of a member, if it got one.
 func (s *side) met(name, id string) {
 	if id != "" && id != name {
-		s.members[name], s.names[id] = id, name
+		s.members[name], s.Names[id] = id, name
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/samsa-broker/samsa/cmd/samsa/e2e"
+	"github.com/samsa-broker/samsa/cmd/samsa/e2e/conformance"
 )
 
 func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
@@ -33,7 +34,7 @@ func TestConnectFiles(t *testing.T) {
 		}
 		return name
 	}
-	worker := file("worker.properties", "bootstrap.servers="+b.Addr, "listeners=http://"+rest, "plugin.path="+filepath.Dir(ClassPath(t, "java-connect")),
+	worker := file("worker.properties", "bootstrap.servers="+b.Addr, "listeners=http://"+rest, "plugin.path="+filepath.Dir(conformance.ClassPath(t, "java-connect")),
 		"key.converter=org.apache.kafka.connect.json.JsonConverter", "value.converter=org.apache.kafka.connect.json.JsonConverter",
 		"offset.storage.file.filename="+filepath.Join(dir, "offsets"), "offset.flush.interval.ms=1000")
 	source := file("source.properties", "name=source", "connector.class=FileStreamSource", "tasks.max=1", "file="+in, "topic=lines")
@@ -59,7 +60,7 @@ func TestConnectFiles(t *testing.T) {
 		})
 	}
 	start := func() *process {
-		return run(t, "-Dlog4j.configuration=file:"+quiet, "-cp", ClassPath(t, "kafka39"), "org.apache.kafka.connect.cli.ConnectStandalone", worker, source, sink)
+		return run(t, "-Dlog4j.configuration=file:"+quiet, "-cp", conformance.ClassPath(t, "kafka39"), "org.apache.kafka.connect.cli.ConnectStandalone", worker, source, sink)
 	}
 	more(0, 500)
 	p := start()

@@ -79,7 +79,7 @@ func launch(t testing.TB, peer, program string, sources []string) (*JVM, error) 
 	t.Helper()
 	classes := Compile(t, peer, append([]string{program}, sources...)...)
 	j := &JVM{peer: peer, errs: &bytes.Buffer{}, lines: make(chan string, 64)}
-	j.cmd = exec.Command(conformance.Program(t, "java"), append(Flags(), "-cp", classes+":"+ClassPath(t, peer), program)...)
+	j.cmd = exec.Command(conformance.Program(t, "java"), append(Flags(), "-cp", classes+":"+conformance.ClassPath(t, peer), program)...)
 	out, err := j.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -105,20 +105,6 @@ func launch(t testing.TB, peer, program string, sources []string) (*JVM, error) 
 // Flags are the JVM's: small, and quick to start.
 func Flags() []string {
 	return []string{"-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j.configuration=quiet.properties"}
-}
-
-// ClassPath is the class path of a peer.
-func ClassPath(t testing.TB, peer string) string {
-	t.Helper()
-	root, err := e2e.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(root, ".cache", "peers", peer)
-	if _, err := os.Stat(filepath.Join(dir, ".complete")); err != nil {
-		t.Fatalf("%s: no jars of %s: run cmd/samsa/e2e/conformance/peers/install %s", dir, peer, peer)
-	}
-	return filepath.Join(dir, "*")
 }
 
 // Compile compiles programs against a peer's jars and returns the folder of the
@@ -152,7 +138,7 @@ func Compile(t testing.TB, peer string, programs ...string) string {
 		t.Fatal(err)
 	}
 	javac := conformance.Program(t, "javac")
-	conformance.Run(t, nil, javac, slices.Concat([]string{"-nowarn", "-Xlint:none", "-proc:none", "-d", half, "-cp", ClassPath(t, peer)}, files)...)
+	conformance.Run(t, nil, javac, slices.Concat([]string{"-nowarn", "-Xlint:none", "-proc:none", "-d", half, "-cp", conformance.ClassPath(t, peer)}, files)...)
 	if err := os.WriteFile(filepath.Join(half, "quiet.properties"), []byte("log4j.rootLogger=OFF\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -114,7 +114,7 @@ func (p *process) events(name string) (all []map[string]any) {
 func TestToolsVerifiable(t *testing.T) {
 	b := e2e.Start(t, e2e.Options{})
 	e2e.CreateTopic(t, b.Addr, "verified", 4, nil)
-	cp := ClassPath(t, "kafka39")
+	cp := conformance.ClassPath(t, "kafka39")
 	consume := func() *process {
 		return run(t, "-cp", cp, "org.apache.kafka.tools.VerifiableConsumer", "--bootstrap-server", b.Addr, "--topic", "verified", "--group-id", "g",
 			"--verbose", "--session-timeout", "10000", "--reset-policy", "earliest")
@@ -182,7 +182,7 @@ func TestStreamsWordCount(t *testing.T) {
 	b := e2e.Start(t, e2e.Options{})
 	e2e.CreateTopic(t, b.Addr, "lines", 2, nil)
 	e2e.CreateTopic(t, b.Addr, "counts", 1, nil)
-	cp := Compile(t, "java-streams", "WordCount") + ":" + ClassPath(t, "java-streams")
+	cp := Compile(t, "java-streams", "WordCount") + ":" + conformance.ClassPath(t, "java-streams")
 	want := map[string]string{}
 	for run_, lines := range [][]string{{"all streams lead to kafka", "hello kafka streams", "join kafka summit"}, {"hello again kafka", "all the streams"}} {
 		p := run(t, "-cp", cp, "WordCount", b.Addr, t.TempDir())

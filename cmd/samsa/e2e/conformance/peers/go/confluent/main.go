@@ -110,32 +110,23 @@ func rewind(placed *story.Placed) {
 	story.Step("timestamp")
 }
 
-func share() {
-	owned := func(c *kafka.Consumer) int {
-		c.Poll(50)
-		mine, err := c.Assignment()
-		story.OK(err)
-		return len(mine)
-	}
-	a, b := consumer("-shared"), consumer("-shared")
-	story.OK(a.Subscribe(story.Topic, nil))
-	story.OK(b.Subscribe(story.Topic, nil))
-	story.Until(func() bool { m, n := owned(a), owned(b); return m > 0 && n > 0 && m+n == story.Partitions })
-	story.OK(b.Close())
-	story.Until(func() bool { return owned(a) == story.Partitions })
-	story.OK(a.Close())
-	story.Step("share")
+// sharer is a group member that knows its partitions.
+type sharer struct{ *kafka.Consumer }
+
+func (s sharer) Owned() int {
+	s.Poll(50)
+	mine, err := s.Assignment()
+	story.OK(err)
+	return len(mine)
+}
+func (s sharer) Leave() { story.OK(s.Close()) }
+
+func share() story.Sharer {
+	c := consumer("-shared")
+	story.OK(c.Subscribe(story.Topic, nil))
+	return sharer{c}
 }
 
 func main() {
-	placed := produce()
-	readAll("out", story.Topic, placed)
-	readAll("in", story.Topic+"-in", placed)
-	story.Step("consume")
-	first := member(story.Count / 2)
-	story.Resumed(first, member(story.Count-len(first)))
-	story.Step("group")
-	rewind(placed)
-	share()
-	story.Done("github.com/confluentinc/confluent-kafka-go/v2")
+	story.Tell("github.com/confluentinc/confluent-kafka-go/v2", story.Client{Produce: produce, ReadAll: readAll, Member: member, Rewind: rewind, Share: share})
 }

@@ -87,7 +87,10 @@ type sharer struct {
 	n atomic.Int32
 }
 
-func share() *sharer {
+func (s *sharer) Owned() int { return int(s.n.Load()) }
+func (s *sharer) Leave()     { s.c.Close() }
+
+func share() story.Sharer {
 	s := &sharer{}
 	change := func(sign int32) func(context.Context, *kgo.Client, map[string][]int32) {
 		return func(_ context.Context, _ *kgo.Client, m map[string][]int32) {
@@ -103,14 +106,7 @@ func share() *sharer {
 	return s
 }
 
-func main() {
-	placed := produce()
-	readAll("out", story.Topic, placed)
-	readAll("in", story.Topic+"-in", placed)
-	story.Step("consume")
-	first := member(story.Count / 2)
-	story.Resumed(first, member(story.Count-len(first)))
-	story.Step("group")
+func rewind(placed *story.Placed) {
 	p := placed.First()
 	story.Check(one(p, kgo.NewOffset().At(5)).Offset == 5, "after seek")
 	story.Step("offset")
@@ -118,11 +114,8 @@ func main() {
 	r := one(p, kgo.NewOffset().AfterMilli(half.UnixMilli()))
 	story.Check(r.Offset == offset, "by timestamp:", r.Offset, "want", offset)
 	story.Step("timestamp")
-	a, b := share(), share()
-	story.Until(func() bool { return a.n.Load()+b.n.Load() == story.Partitions && a.n.Load() > 0 && b.n.Load() > 0 })
-	b.c.Close()
-	story.Until(func() bool { return a.n.Load() == story.Partitions })
-	a.c.Close()
-	story.Step("share")
-	story.Done("github.com/twmb/franz-go")
+}
+
+func main() {
+	story.Tell("github.com/twmb/franz-go", story.Client{Produce: produce, ReadAll: readAll, Member: member, Rewind: rewind, Share: share})
 }

@@ -154,6 +154,8 @@ type sharer struct {
 	stop func()
 }
 
+func (s *sharer) Owned() int { return int(s.n.Load()) }
+func (s *sharer) Leave()     { s.stop() }
 func (s *sharer) Setup(session sarama.ConsumerGroupSession) error {
 	s.n.Store(int32(len(session.Claims()[story.Topic])))
 	return nil
@@ -165,7 +167,7 @@ func (s *sharer) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.
 	return nil
 }
 
-func share() *sharer {
+func share() story.Sharer {
 	g, err := sarama.NewConsumerGroup(brokers, story.Topic+"-shared", config())
 	story.OK(err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -182,19 +184,5 @@ func share() *sharer {
 }
 
 func main() {
-	placed := produce()
-	readAll("out", story.Topic, placed)
-	readAll("in", story.Topic+"-in", placed)
-	story.Step("consume")
-	first := member(story.Count / 2)
-	story.Resumed(first, member(story.Count-len(first)))
-	story.Step("group")
-	rewind(placed)
-	a, b := share(), share()
-	story.Until(func() bool { return a.n.Load()+b.n.Load() == story.Partitions && a.n.Load() > 0 && b.n.Load() > 0 })
-	b.stop()
-	story.Until(func() bool { return a.n.Load() == story.Partitions })
-	a.stop()
-	story.Step("share")
-	story.Done("github.com/IBM/sarama")
+	story.Tell("github.com/IBM/sarama", story.Client{Produce: produce, ReadAll: readAll, Member: member, Rewind: rewind, Share: share})
 }

@@ -112,7 +112,10 @@ type sharer struct {
 	n atomic.Int32
 }
 
-func share() *sharer {
+func (s *sharer) Owned() int { return int(s.n.Load()) }
+func (s *sharer) Leave()     { story.OK(s.g.Close()) }
+
+func share() story.Sharer {
 	g, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{ID: story.Topic + "-shared", Brokers: brokers, Topics: []string{story.Topic},
 		HeartbeatInterval: 300 * time.Millisecond})
 	story.OK(err)
@@ -133,19 +136,5 @@ func share() *sharer {
 }
 
 func main() {
-	placed := produce()
-	readAll("out", story.Topic, placed)
-	readAll("in", story.Topic+"-in", placed)
-	story.Step("consume")
-	first := member(story.Count / 2)
-	story.Resumed(first, member(story.Count-len(first)))
-	story.Step("group")
-	rewind(placed)
-	a, b := share(), share()
-	story.Until(func() bool { return a.n.Load()+b.n.Load() == story.Partitions && a.n.Load() > 0 && b.n.Load() > 0 })
-	story.OK(b.g.Close())
-	story.Until(func() bool { return a.n.Load() == story.Partitions })
-	story.OK(a.g.Close())
-	story.Step("share")
-	story.Done("github.com/segmentio/kafka-go")
+	story.Tell("github.com/segmentio/kafka-go", story.Client{Produce: produce, ReadAll: readAll, Member: member, Rewind: rewind, Share: share})
 }

@@ -150,6 +150,40 @@ func Resumed(first, second []Place) {
 	Check(len(all) == Count && len(first)+len(second) == Count, "read", len(first), "and", len(second), "of", Count, "places:", len(all))
 }
 
+// Client is what a client's program does itself.
+type Client struct {
+	Produce func() *Placed
+	ReadAll func(kind, topic string, placed *Placed)
+	Member  func(want int) []Place // of a group: it reads so many records, commits and leaves
+	Rewind  func(placed *Placed)   // by offset and by timestamp
+	Share   func() Sharer          // joins another group
+}
+
+// Sharer is a member of a group that is asked how many partitions it has.
+type Sharer interface {
+	Owned() int
+	Leave()
+}
+
+// Tell runs a client's program; module is the client's.
+func Tell(module string, c Client) {
+	placed := c.Produce()
+	c.ReadAll("out", Topic, placed)
+	c.ReadAll("in", Topic+"-in", placed)
+	Step("consume")
+	first := c.Member(Count / 2)
+	Resumed(first, c.Member(Count-len(first)))
+	Step("group")
+	c.Rewind(placed)
+	a, b := c.Share(), c.Share()
+	Until(func() bool { m, n := a.Owned(), b.Owned(); return m > 0 && n > 0 && m+n == Partitions })
+	b.Leave()
+	Until(func() bool { return a.Owned() == Partitions })
+	a.Leave()
+	Step("share")
+	Done(module)
+}
+
 // Until polls a condition.
 func Until(condition func() bool) {
 	tick := time.NewTicker(20 * time.Millisecond)
