@@ -36,14 +36,16 @@ func (l *Leadership) state() *leadership {
 }
 
 // Found is a log on disk, and where. Foreign tells that it was loaded and that
-// another broker had it open since this one did.
+// another broker had it open since this one did; Epoch is its latest leader
+// epoch if it was loaded, -1 if not.
 type Found struct {
 	Dir *dir.Dir
 	dir.Found
 	Foreign bool
+	Epoch   engine.Epoch
 }
 
-// NewSet makes an empty Set over opened directories. Start comes next.
+// NewSet makes an empty Set over opened directories. Recover comes next.
 func NewSet(o Options) *Set {
 	if o.RetentionCheck == 0 {
 		o.RetentionCheck = 5 * time.Minute
@@ -73,11 +75,12 @@ func NewSet(o Options) *Set {
 	return s
 }
 
-// Start loads the logs that need recovery, several at once, and starts the
-// directories. config gives a log's settings; nil means the engine's defaults.
-// It comes before the first Lead and on an ordinary goroutine; it fails when a
-// log stands in two directories or a directory cannot be started.
-func (s *Set) Start(config func(id meta.Partition) *engine.Config) error {
+// Recover loads the logs that need recovery, several at once, and replays the
+// journals. config gives a log's settings; nil means the engine's defaults. It
+// comes first and on an ordinary goroutine; it fails when a log stands in two
+// directories or a journal cannot be replayed. Found tells then what lies in
+// the directories, which still speak of their last user.
+func (s *Set) Recover(config func(id meta.Partition) *engine.Config) error {
 	if len(s.doubles) > 0 {
 		return errors.Join(s.doubles...)
 	}
@@ -110,11 +113,23 @@ func (s *Set) Start(config func(id meta.Partition) *engine.Config) error {
 		if len(errs) > 0 {
 			break
 		}
-		if err := d.Start(logs[i]); err != nil {
+		if err := d.Replay(logs[i]); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Start starts the directories; appends may begin. It comes between Recover and
+// the first Lead or Discard, when the metadata store knows what was found: from
+// here on a log that it does not know counts as being deleted.
+func (s *Set) Start() error {
+	for _, d := range s.o.Dirs {
+		if err := d.Start(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Set) knownIDs() []meta.Partition {
@@ -134,7 +149,11 @@ func (s *Set) Found() []Found {
 	for _, id := range s.knownIDs() {
 		s.mu.Lock()
 		if at, ok := s.known[id]; ok {
-			all = append(all, Found{s.o.Dirs[at.place], at.found, at.log != nil && at.log.Foreign()})
+			f := Found{Dir: s.o.Dirs[at.place], Found: at.found, Epoch: -1}
+			if at.log != nil {
+				f.Foreign, f.Epoch = at.log.Foreign(), at.log.LastEpoch()
+			}
+			all = append(all, f)
 		}
 		s.mu.Unlock()
 	}

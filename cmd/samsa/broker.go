@@ -42,6 +42,7 @@ type broker struct {
 	current atomic.Pointer[config.Broker] // with what was set while it runs: see reconfigure
 	id      int32                         // broker.id, or what meta.properties says
 	log     *slog.Logger
+	fs      vfs.FS // of the log directories
 	metrics *metrics
 	admin   *admin
 	loops   *loops
@@ -59,11 +60,11 @@ type broker struct {
 	tickers sync.WaitGroup
 }
 
-// openBroker opens every room and serves. On an error what was opened is
-// closed again.
-func openBroker(conf *config.Broker, log *slog.Logger) (*broker, error) {
+// openBroker opens every room and serves, with log directories on fs. On an
+// error what was opened is closed again.
+func openBroker(conf *config.Broker, log *slog.Logger, fs vfs.FS) (*broker, error) {
 	debug.SetGCPercent(garbagePercent)
-	b := &broker{conf: conf, log: log, metrics: &metrics{}, stop: make(chan struct{})}
+	b := &broker{conf: conf, log: log, fs: fs, metrics: &metrics{}, stop: make(chan struct{})}
 	b.current.Store(conf)
 	b.files = newPool(max(4, 2*runtime.NumCPU()))
 	b.calls = newPool(max(8, 4*runtime.NumCPU()))
@@ -165,7 +166,7 @@ func (b *broker) openDirs() error {
 	descriptors := engine.NewDescriptors(descriptorLimit())
 	for i, path := range b.conf.LogDirs {
 		d, err := dir.Open(dir.Options{
-			FS: vfs.OS(), Path: path, BrokerID: b.id, ClusterID: b.edge.ClusterID(),
+			FS: b.fs, Path: path, BrokerID: b.id, ClusterID: b.edge.ClusterID(),
 			Durability: durability(b.conf), Writer: newLoopWriter(b.loops.all[i%len(b.loops.all)]),
 			CheckpointMs: max(1, b.conf.RecoveryCheckpointInterval.Milliseconds()),
 			JournalBytes: b.conf.JournalBytes, Now: time.Now, StoreID: b.edge.StoreID(), StoreVersion: b.edge.StoreVersion,
@@ -187,8 +188,9 @@ func (b *broker) openDirs() error {
 // firstRetention is how long Kafka leaves logs alone after its start.
 const firstRetention = 30 * time.Second
 
-// openReplicas recovers the logs, replays the journals and lets the controller
-// adopt or refuse what lies there.
+// openReplicas recovers the logs, replays the journals, lets the controller
+// adopt or refuse what lies there, and only then starts the directories: their
+// first checkpoint names the store, and the logs as what the store knows.
 func (b *broker) openReplicas() error {
 	homes := make([]replica.Home, len(b.loops.all))
 	for i, l := range b.loops.all {
@@ -202,7 +204,15 @@ func (b *broker) openReplicas() error {
 	})
 	b.metrics.set.Store(b.set)
 	started := time.Now()
-	if err := b.set.Start(func(meta.Partition) *engine.Config { return b.parts.defaults() }); err != nil {
+	if err := b.set.Recover(func(meta.Partition) *engine.Config { return b.parts.defaults() }); err != nil {
+		return err
+	}
+	found := b.found()
+	remove, err := b.edge.Adopt(found, embedded.Circumstances{AllOnline: true, OtherBroker: b.foreign})
+	if err != nil {
+		return err
+	}
+	if err := b.set.Start(); err != nil {
 		return err
 	}
 	if read := b.metrics.recovered.Load(); read > 0 {
@@ -210,11 +220,6 @@ func (b *broker) openReplicas() error {
 		b.log.Info("recovered: read what was not flushed, from the journal and from the segments", "bytes", read,
 			"unflushed", r.unflushed.Load(), "logs", r.logs.Load(), "segments", r.segments.Load(), "journal", r.journal.Load(),
 			"searched", r.searched.Load(), "took", time.Since(started).Round(time.Millisecond))
-	}
-	found := b.found()
-	remove, err := b.edge.Adopt(found, embedded.Circumstances{AllOnline: true, OtherBroker: b.foreign})
-	if err != nil {
-		return err
 	}
 	for _, i := range remove {
 		if err := b.set.Discard(meta.Partition{Topic: found[i].Topic, Index: found[i].Partition}); err != nil {
@@ -229,7 +234,7 @@ func (b *broker) found() []embedded.Found {
 	var all []embedded.Found
 	for _, f := range b.set.Found() {
 		b.foreign = b.foreign || f.Foreign
-		epoch := engine.LastEpochIn(vfs.OS(), filepath.Join(f.Dir.Path(), f.Name))
+		epoch := max(f.Epoch, engine.LastEpochIn(b.fs, filepath.Join(f.Dir.Path(), f.Name)))
 		all = append(all, embedded.Found{Topic: f.Topic, Partition: f.Partition, ID: meta.TopicID(f.ID),
 			LastEpoch: int32(epoch), Named: f.Known, Dir: f.Dir.Path()})
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/samsa-broker/samsa/config"
+	"github.com/samsa-broker/samsa/engine/vfs"
 )
 
 // stopWithin bounds a clean stop: requests in flight, then the disks.
@@ -56,7 +57,7 @@ func start(cmd *cobra.Command, path string, overrides []string) error {
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
-	b, err := openBroker(conf, log)
+	b, err := openBroker(conf, log, vfs.OS())
 	if err != nil {
 		return err
 	}

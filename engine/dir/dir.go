@@ -23,7 +23,7 @@ type Found struct {
 	Partition     int32
 	ID            [16]byte // topic id of partition.metadata; zero: none
 	Name          string   // of its directory
-	NeedsRecovery bool     // it must be loaded before Start
+	NeedsRecovery bool     // it must be loaded before Replay
 	// Known says that this directory's journal or checkpoint names the log: if
 	// the metadata store does not, its deletion was cut short.
 	Known bool
@@ -57,7 +57,9 @@ type Dir struct {
 	fileBytes   int64
 
 	journal  atomic.Pointer[journal.Journal] // nil before Start, and without one
+	replayed atomic.Bool
 	started  atomic.Bool
+	out      Started // until Start has told it
 	closed   atomic.Bool
 	fence    atomic.Pointer[fenced]
 	pace     pace

@@ -25,10 +25,10 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 		d.logs.mu.Unlock()
 		return nil, fmt.Errorf("%w: %s is loaded already", ErrExists, f.Name)
 	}
-	late := d.started.Load()
+	late := d.replayed.Load()
 	d.logs.mu.Unlock()
 	if late && !d.clean {
-		return nil, fmt.Errorf("dir: %s needs recovery and was not loaded before Start", f.Name)
+		return nil, fmt.Errorf("dir: %s needs recovery and was not loaded before the journal was replayed", f.Name)
 	}
 	touched, err := d.files.touched(f.Name, c)
 	if err != nil {

@@ -118,7 +118,7 @@ func (r *replayer) entry(e *journal.Entry) error {
 		r.drops1(s, e, "another broker deleted the log")
 		return nil
 	case s.log == nil:
-		return fmt.Errorf("dir: journal holds records of %s, which was not loaded before Start", s.name)
+		return fmt.Errorf("dir: journal holds records of %s, which was not loaded before", s.name)
 	case e.Kind == journal.KindReset:
 		if err := r.written(s.log); err != nil {
 			return err

@@ -292,7 +292,7 @@ func TestUnjournaledTailStays(t *testing.T) {
 		if err != nil || !d.foreign {
 			t.Fatalf("foreign %v, %v", d != nil && d.foreign, err)
 		}
-		if err := d.Start(nil); err != nil {
+		if err := startDir(d); err != nil {
 			t.Fatal(err)
 		}
 		end := engine.Offset(5)

@@ -101,11 +101,19 @@ func (r *rig) tryOpen() (err error) {
 		r.logs[f.Name] = l
 		logs = append(logs, l)
 	}
-	if err := d.Start(logs); err != nil {
+	if err := startDir(d, logs...); err != nil {
 		return err
 	}
 	r.d = d
 	return nil
+}
+
+// startDir replays and starts.
+func startDir(d *Dir, logs ...*Log) error {
+	if err := d.Replay(logs); err != nil {
+		return err
+	}
+	return d.Start()
 }
 
 func (r *rig) open() {
