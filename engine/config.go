@@ -86,6 +86,9 @@ type Options struct {
 	// appends it again. Nothing of it is read. Where the log cannot be cut there
 	// (it is shorter, say) it is recovered as without.
 	Cut bool
+	// Recalled, with Cut, is how many of the offsets below RecoveryPoint are left
+	// out of producer state, because the caller brings them with Recall.
+	Recalled Offset
 	// Producers, when not empty, is what Flush.Producers gave for the flush
 	// that made RecoveryPoint the synced end, or with Cut an earlier one. It spares the scan from the
 	// newest snapshot to RecoveryPoint, and remembers five batches a producer

@@ -29,6 +29,7 @@ type history struct {
 
 	// What follows belongs to the holder of the turn.
 	producers *producer.State
+	recalled  Offset     // what producers is of after a cut; see Options.Recalled
 	snapshots []Offset   // of the .snapshot files, ascending
 	unsynced  []vfs.File // snapshots that were written, not synced
 }

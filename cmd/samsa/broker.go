@@ -161,6 +161,9 @@ func (b *broker) openStorage() error {
 	return b.openReplicas()
 }
 
+// keepShare of the memory may hold journals while they are replayed.
+const keepShare = 4
+
 // openDirs opens the log directories, each with its journal on a loop.
 func (b *broker) openDirs() error {
 	descriptors := engine.NewDescriptors(descriptorLimit())
@@ -171,7 +174,8 @@ func (b *broker) openDirs() error {
 			CheckpointMs: max(1, b.conf.RecoveryCheckpointInterval.Milliseconds()),
 			JournalBytes: b.conf.JournalBytes, Now: time.Now, StoreID: b.edge.StoreID(), StoreVersion: b.edge.StoreVersion,
 			ProducerExpiryMs: b.conf.ProducerIDExpiration.Milliseconds(), Descriptors: descriptors,
-			Log: b.logEvents(), Events: b.dirEvents(i),
+			KeepBytes: memory() / keepShare / int64(len(b.conf.LogDirs)),
+			Log:       b.logEvents(), Events: b.dirEvents(i),
 		})
 		if errors.Is(err, dir.ErrOldStore) {
 			err = fmt.Errorf("%s: %w", b.edge.StoreFile(), err)
