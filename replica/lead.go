@@ -24,6 +24,7 @@ type Leadership struct {
 	PartitionEpoch int32
 	ISR, Replicas  []meta.BrokerID // this broker included
 	MinISR         int             // min.insync.replicas; never asked above len(Replicas)
+	New            bool            // it was made just now: its log cannot stand in a directory that is offline
 	Config         *engine.Config
 }
 
@@ -191,7 +192,9 @@ func (s *Set) claim(id meta.Partition) (located, bool) {
 
 // Lead makes this broker the leader of a partition: it finds or creates the log
 // and begins the epoch in it. A log that is on disk already is opened when it
-// is first needed. Leading again needs a newer epoch. Slow: any goroutine but a loop.
+// is first needed. One that is not new and not found stands in a directory that
+// could not be opened, if there is such a one: it answers ErrStorage, and so does
+// Lead. Leading again needs a newer epoch. Slow: any goroutine but a loop.
 func (s *Set) Lead(l Leadership) error {
 	s.changing.lock(l.ID)
 	defer s.changing.unlock(l.ID)
@@ -213,6 +216,9 @@ func (s *Set) Lead(l Leadership) error {
 		p.source = at.source
 		return s.publish(p)
 	}
+	if place := s.lost(); place >= 0 && !l.New {
+		return s.leadOffline(p, place)
+	}
 	place, err := s.chooseDir()
 	if err != nil {
 		return fmt.Errorf("%w: %v", err, l.ID)
@@ -230,6 +236,20 @@ func (s *Set) Lead(l Leadership) error {
 		return storageError(err)
 	}
 	return s.publish(p)
+}
+
+// lost is the first directory that could not be opened, -1 if all were.
+func (s *Set) lost() int { return slices.IndexFunc(s.o.Dirs, dir.IsLost) }
+
+// leadOffline publishes a partition whose log is out of reach.
+func (s *Set) leadOffline(p *Partition, place int) error {
+	p.dir, p.place = s.o.Dirs[place], place
+	err := storageError(p.dir.Err())
+	p.down.Store(&err)
+	s.mu.Lock()
+	s.logs[place]++
+	s.mu.Unlock()
+	return errors.Join(s.publish(p), err)
 }
 
 // newPartition makes a partition nobody knows yet.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -46,11 +45,12 @@ type broker struct {
 	metrics *metrics
 	admin   *admin
 	loops   *loops
-	files   *pool // file work of replicas and groups
-	calls   *pool // slow handlers; they may wait for files, so the pools are two
-	dirs    []*dir.Dir
-	direct  []bool // by directory: the journal is written past the page cache
-	foreign bool   // another broker ran on a directory since we did
+	files   *pool            // file work of replicas and groups
+	calls   *pool            // slow handlers; they may wait for files, so the pools are two
+	lost    map[string]error // of log.dirs, those that cannot be used, and why
+	dirs    []*dir.Dir       // in the order of log.dirs, the lost ones too
+	direct  []bool           // by directory: the journal is written past the page cache
+	foreign bool             // another broker ran on a directory since we did
 	edge    *embedded.Edge
 	set     *replica.Set
 	host    *group.Host
@@ -134,10 +134,8 @@ func (b *broker) listenOn(addr string) (*netpoll.Listener, error) {
 // openStorage opens the metadata store and the log directories, brings logs
 // and journals back, and settles which logs belong to which topics.
 func (b *broker) openStorage() error {
-	for _, path := range b.conf.LogDirs {
-		if err := os.MkdirAll(path, 0o755); err != nil {
-			return fmt.Errorf("log.dirs: %w", err)
-		}
+	if err := b.probeDirs(); err != nil {
+		return err
 	}
 	cluster, err := b.identify()
 	if err != nil {
@@ -145,7 +143,7 @@ func (b *broker) openStorage() error {
 	}
 	b.parts = &partitions{broker: b}
 	b.edge, err = embedded.Open(embedded.Options{
-		Dirs: b.conf.LogDirs, Broker: b.self(), ClusterID: cluster,
+		Dirs: usableDirs(b), Broker: b.self(), ClusterID: cluster,
 		Defaults:   controller.Defaults{Partitions: b.conf.NumPartitions, ReplicationFactor: b.conf.DefaultReplicationFactor},
 		Internal:   b.internalTopics(),
 		NoDeletion: !b.conf.DeleteTopics,
@@ -155,10 +153,12 @@ func (b *broker) openStorage() error {
 	if err != nil {
 		return err
 	}
-	if err := b.openDirs(); err != nil {
-		return err
+	for _, step := range []func() error{b.storeReachable, b.openDirs, b.storeReachable, b.openReplicas} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
-	return b.openReplicas()
+	return nil
 }
 
 // keepShare of the memory may hold journals while they are replayed.
@@ -168,7 +168,7 @@ const keepShare = 4
 func (b *broker) openDirs() error {
 	descriptors := engine.NewDescriptors(descriptorLimit())
 	for i, path := range b.conf.LogDirs {
-		d, err := dir.Open(dir.Options{
+		o := dir.Options{
 			FS: b.fs, Path: path, BrokerID: b.id, ClusterID: b.edge.ClusterID(),
 			Durability: durability(b.conf), Writer: newLoopWriter(b.loops.all[i%len(b.loops.all)]),
 			CheckpointMs: max(1, b.conf.RecoveryCheckpointInterval.Milliseconds()),
@@ -176,15 +176,14 @@ func (b *broker) openDirs() error {
 			ProducerExpiryMs: b.conf.ProducerIDExpiration.Milliseconds(), Descriptors: descriptors,
 			KeepBytes: memory() / keepShare / int64(len(b.conf.LogDirs)),
 			Log:       b.logEvents(), Events: b.dirEvents(i),
-		})
-		if errors.Is(err, dir.ErrOldStore) {
-			err = fmt.Errorf("%s: %w", b.edge.StoreFile(), err)
 		}
+		b.direct = append(b.direct, false)
+		d, err := b.openDir(o)
 		if err != nil {
 			return err
 		}
 		b.dirs = append(b.dirs, d)
-		b.direct = append(b.direct, false)
+		b.direct[i] = dir.IsLost(d) // the others say themselves what they are
 	}
 	return nil
 }
@@ -212,7 +211,7 @@ func (b *broker) openReplicas() error {
 		return err
 	}
 	found := b.found()
-	remove, err := b.edge.Adopt(found, embedded.Circumstances{AllOnline: true, OtherBroker: b.foreign})
+	remove, err := b.edge.Adopt(found, embedded.Circumstances{AllOnline: len(b.lost) == 0, OtherBroker: b.foreign})
 	if err != nil {
 		return err
 	}
@@ -263,7 +262,9 @@ func (b *broker) lead() error {
 		},
 		Set: b.set, Pool: b.files.do, Now: time.Now,
 	})
-	return b.edge.Start(b.parts)
+	err := b.edge.Start(b.parts)
+	b.parts.started.Store(true)
+	return err
 }
 
 // serve opens the server and lets the listeners in.
@@ -317,8 +318,12 @@ func (b *broker) readyLine() string {
 	if b.conf.Journal {
 		journal = " direct=" + fmt.Sprint(!slices.Contains(b.direct, false))
 	}
-	return fmt.Sprintf("ready listeners=%s netpoll=%s loops=%d durability=%s%s log.dirs=%s", strings.Join(addrs, ","),
-		b.loops.all[0].Name(), len(b.loops.all), durabilityName(b.conf), journal, strings.Join(b.conf.LogDirs, ","))
+	lost := ""
+	if len(b.lost) > 0 {
+		lost = " offline=" + strings.Join(offlineDirs(b), ",")
+	}
+	return fmt.Sprintf("ready listeners=%s netpoll=%s loops=%d durability=%s%s log.dirs=%s%s", strings.Join(addrs, ","),
+		b.loops.all[0].Name(), len(b.loops.all), durabilityName(b.conf), journal, strings.Join(b.conf.LogDirs, ","), lost)
 }
 
 // close stops cleanly: no new requests, those in flight answered, logs flushed

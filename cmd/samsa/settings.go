@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -16,7 +17,6 @@ import (
 	"github.com/samsa-broker/samsa/controller/meta"
 	"github.com/samsa-broker/samsa/engine"
 	"github.com/samsa-broker/samsa/engine/dir"
-	"github.com/samsa-broker/samsa/engine/vfs"
 	"github.com/samsa-broker/samsa/netpoll"
 	"github.com/samsa-broker/samsa/replica"
 	"github.com/samsa-broker/samsa/wire/api"
@@ -29,8 +29,12 @@ import (
 // directories' meta.properties name, "" when none does.
 func (b *broker) identify() (cluster string, err error) {
 	b.id = b.conf.ID
-	for _, path := range b.conf.LogDirs {
-		m, found, err := dir.ReadMeta(vfs.OS(), path)
+	for _, path := range usableDirs(b) {
+		m, found, err := dir.ReadMeta(b.fs, path)
+		if err != nil && !errors.Is(err, dir.ErrMeta) {
+			b.lose(path, err)
+			continue
+		}
 		if err != nil {
 			return "", err
 		}
@@ -45,7 +49,7 @@ func (b *broker) identify() (cluster string, err error) {
 		}
 	}
 	b.id = max(b.id, 0) // a broker that stands alone needs no generated id
-	return cluster, nil
+	return cluster, b.anyUsable()
 }
 
 // self is this broker as clients shall see it.

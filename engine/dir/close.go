@@ -19,6 +19,11 @@ func (d *Dir) Close(clean bool) error {
 	if !d.closed.CompareAndSwap(false, true) {
 		return fmt.Errorf("%w: %s", ErrClosed, d.o.Path)
 	}
+	if d.lost {
+		d.writer.close()
+		d.chores.close()
+		return nil
+	}
 	close(d.upkeep.stop)
 	d.wg.Wait()
 	d.writer.close()

@@ -20,6 +20,9 @@ import (
 // directory still speaks of its last user. So whoever has to learn from what
 // lies here, and to write it down elsewhere, does it between the two.
 func (d *Dir) Replay(logs []*Log) error {
+	if d.lost {
+		return nil
+	}
 	if d.replayed.Swap(true) {
 		return fmt.Errorf("dir: the journal of %s was replayed already", d.o.Path)
 	}
@@ -46,6 +49,9 @@ func (d *Dir) Replay(logs []*Log) error {
 // Nothing is replayed across two starts: the new journal has a new id, and the
 // checkpoint that names it says that the segments hold everything.
 func (d *Dir) Start() error {
+	if d.lost {
+		return nil
+	}
 	began := d.now()
 	if !d.replayed.Load() || d.started.Load() {
 		return fmt.Errorf("dir: %s was not replayed, or started already", d.o.Path)
