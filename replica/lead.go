@@ -62,6 +62,7 @@ func NewSet(o Options) *Set {
 	if o.FirstRetention > 0 {
 		s.nextExpire.Store(o.Now().Add(o.FirstRetention).UnixMilli())
 	}
+	s.nextProducers.Store(o.Now().Add(o.ProducerCheck).UnixMilli())
 	for i, d := range o.Dirs {
 		for _, f := range d.Found() {
 			id := meta.Partition{Topic: f.Topic, Index: f.Partition}

@@ -173,7 +173,7 @@ func (b *broker) openDirs() error {
 			Durability: durability(b.conf), Writer: newLoopWriter(b.loops.all[i%len(b.loops.all)]),
 			CheckpointMs: max(1, b.conf.RecoveryCheckpointInterval.Milliseconds()),
 			JournalBytes: b.conf.JournalBytes, Now: time.Now, StoreID: b.edge.StoreID(), StoreVersion: b.edge.StoreVersion,
-			ProducerExpiryMs: b.conf.ProducerIDExpiration.Milliseconds(), Descriptors: descriptors,
+			ProducerExpiryMs: func() int64 { return b.current.Load().ProducerIDExpiration.Milliseconds() }, Descriptors: descriptors,
 			KeepBytes: memory() / keepShare / int64(len(b.conf.LogDirs)),
 			Log:       b.logEvents(), Events: b.dirEvents(i),
 		}
@@ -188,9 +188,6 @@ func (b *broker) openDirs() error {
 	return nil
 }
 
-// firstRetention is how long Kafka leaves logs alone after its start.
-const firstRetention = 30 * time.Second
-
 // openReplicas recovers the logs, replays the journals, lets the controller
 // adopt or refuse what lies there, and only then starts the directories: their
 // first checkpoint names the store, and the logs as what the store knows.
@@ -202,7 +199,7 @@ func (b *broker) openReplicas() error {
 	b.set = replica.NewSet(replica.Options{
 		Broker: meta.BrokerID(b.id), Dirs: b.dirs, Homes: homes, Pool: b.files.do, Now: time.Now,
 		RetentionCheck: b.conf.RetentionCheckInterval, ProducerCheck: b.conf.ProducerIDExpirationCheck,
-		FirstRetention: min(firstRetention, b.conf.RetentionCheckInterval),
+		FirstRetention: b.conf.InitialTaskDelay,
 		Events:         b.replicaEvents(),
 	})
 	b.metrics.set.Store(b.set)

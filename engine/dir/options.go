@@ -64,7 +64,7 @@ type Options struct {
 	// StoreVersion is the version of what the store holds durably: it grows with
 	// every change, from 1. For any goroutine. nil: not known, not compared.
 	StoreVersion     func() int64
-	ProducerExpiryMs int64 // producer.id.expiration.ms; 0: one day
+	ProducerExpiryMs func() int64 // producer.id.expiration.ms as it is now; nil: one day
 	Descriptors      *engine.Descriptors
 	Log              *engine.Events
 	Events           *Events
