@@ -114,7 +114,7 @@ func TestSmallBatchesAroundASyncedOneAreReadOnce(t *testing.T) {
 	r := newRig(t, vfs.Inject(mem, func(op vfs.Op) error {
 		if op.Kind == vfs.OpWriteDurable {
 			gate.Lock()
-			gate.Unlock()
+			defer gate.Unlock()
 		}
 		return nil
 	}))
