@@ -33,6 +33,7 @@ type Broker struct {
 	HighWatermarkCheckpoint    time.Duration
 	RetentionCheckInterval     time.Duration
 	FlushCheckInterval         time.Duration
+	InitialTaskDelay           time.Duration
 	ProducerIDExpiration       time.Duration
 	ProducerIDExpirationCheck  time.Duration
 	AutoCreateTopics           bool
@@ -146,6 +147,7 @@ func (b *Broker) fill() {
 	b.HighWatermarkCheckpoint = b.after("replica.high.watermark.checkpoint.interval.ms", time.Millisecond)
 	b.RetentionCheckInterval = b.after("log.retention.check.interval.ms", time.Millisecond)
 	b.FlushCheckInterval = b.after("log.flush.scheduler.interval.ms", time.Millisecond)
+	b.InitialTaskDelay = b.after("log.initial.task.delay.ms", time.Millisecond)
 	b.ProducerIDExpiration = b.after("producer.id.expiration.ms", time.Millisecond)
 	b.ProducerIDExpirationCheck = b.after("producer.id.expiration.check.interval.ms", time.Millisecond)
 	b.AutoCreateTopics = b.truth("auto.create.topics.enable")

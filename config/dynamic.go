@@ -297,7 +297,7 @@ func (b *Broker) checkListenerChange(next *Broker) (faults []error) {
 }
 
 // IdleDynamic names the keys in what was set while the broker runs that do
-// nothing here, or only at the next start, sorted by key.
+// nothing here, sorted by key.
 func IdleDynamic(set map[string]string) (notices []Notice) {
 	for _, name := range names(set) {
 		k := keyOf(name)
@@ -311,8 +311,6 @@ func IdleDynamic(set map[string]string) (notices []Notice) {
 			notices = append(notices, Notice{Kind: NotYet, Key: name, Why: k.Why})
 		case k.Effect == None:
 			notices = append(notices, Notice{Kind: WithoutUse, Key: name, Why: k.Why})
-		case name == "producer.id.expiration.ms" || name == "num.recovery.threads.per.data.dir":
-			notices = append(notices, Notice{Kind: NotYet, Key: name, Why: "it is read when the broker starts"})
 		}
 	}
 	return notices

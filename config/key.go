@@ -131,7 +131,6 @@ const (
 	whyStart        = "log start offsets are journaled when they move, and checkpointed with the recovery points"
 	whyHigh         = "high watermarks are written every 5 s, and none is needed to recover a broker that stands alone"
 	whyOffsetsCodec = "committed offsets are written uncompressed"
-	whyExpiry       = "expired producer ids are forgotten whenever retention is checked"
 	whyBuffer       = "offsets are loaded by whole batches, whatever their size"
 )
 

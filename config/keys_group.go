@@ -86,7 +86,7 @@ var groupKeys = []Key{
 		Doc: "Replicas of the offsets topic."},
 	{Name: "offsets.topic.segment.bytes", Type: Int, Default: "104857600", Valid: atLeast(1),
 		Doc: "Segment size of the offsets topic, in bytes."},
-	{Name: "producer.id.expiration.check.interval.ms", Type: Int, Default: "600000", Valid: atLeast(1), Internal: true, Effect: None, Why: whyExpiry,
+	{Name: "producer.id.expiration.check.interval.ms", Type: Int, Default: "600000", Valid: atLeast(1), Internal: true,
 		Doc: "How often expired producer ids are looked for, in ms."},
 	{Name: "producer.id.expiration.ms", Type: Int, Default: "86400000", Valid: atLeast(1), Dynamic: true,
 		Doc: "How long the state of a silent idempotent producer is kept, in ms."},

@@ -81,11 +81,14 @@ type Options struct {
 	RecoveryPoint    Offset           // what lies below was fdatasynced; 0 if unknown
 	LogStart         Offset           // from log-start-offset-checkpoint; 0 if unknown
 	Clean            bool             // the directory was shut down cleanly, and RecoveryPoint is the log end
-	ProducerExpiryMs int64            // producer.id.expiration.ms; 0: one day
+	ProducerExpiryMs func() int64     // producer.id.expiration.ms as it is now; nil: one day
 	// Cut drops what stands above RecoveryPoint: the caller has it, checked, and
 	// appends it again. Nothing of it is read. Where the log cannot be cut there
 	// (it is shorter, say) it is recovered as without.
 	Cut bool
+	// Recalled, with Cut, is how many of the offsets below RecoveryPoint are left
+	// out of producer state, because the caller brings them with Recall.
+	Recalled Offset
 	// Producers, when not empty, is what Flush.Producers gave for the flush
 	// that made RecoveryPoint the synced end, or with Cut an earlier one. It spares the scan from the
 	// newest snapshot to RecoveryPoint, and remembers five batches a producer

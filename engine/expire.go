@@ -41,7 +41,7 @@ func (l *Log) Expire(now time.Time, hw Offset) (removed int, err error) {
 // producer.id.expiration.ms and have no transaction open. Nothing may be staged.
 func ExpireProducers(l *Log, now time.Time) {
 	if l.fence.usable() == nil {
-		l.history.producers.Expire(now.UnixMilli(), l.history.expiryMs)
+		l.history.producers.Expire(now.UnixMilli(), l.history.expiryMs())
 	}
 }
 

@@ -43,7 +43,7 @@ func newStory(tb testing.TB, fs vfs.FS, seed uint64) *story {
 	s.o.Config.SegmentBytes = 3000
 	s.o.Config.IndexIntervalBytes = 200
 	s.o.Config.DeleteDelayMs = 0
-	s.o.ProducerExpiryMs = 1 << 60
+	s.o.ProducerExpiryMs = func() int64 { return 1 << 60 }
 	return s
 }
 

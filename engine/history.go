@@ -23,12 +23,13 @@ import (
 type history struct {
 	folder   *folder
 	now      func() time.Time
-	expiryMs int64
+	expiryMs func() int64 // as it is now
 	rebuilt  func(what string, why error)
 	txns     producer.Txns
 
 	// What follows belongs to the holder of the turn.
 	producers *producer.State
+	recalled  Offset     // what producers is of after a cut; see Options.Recalled
 	snapshots []Offset   // of the .snapshot files, ascending
 	unsynced  []vfs.File // snapshots that were written, not synced
 }
@@ -57,7 +58,7 @@ func (h *history) loadSnapshot(end Offset) Offset {
 		name := segment.Name(int64(at), segment.SnapshotSuffix)
 		entries, err := h.readSnapshot(name)
 		if err == nil {
-			h.producers.Load(entries, h.now().UnixMilli(), h.expiryMs)
+			h.producers.Load(entries, h.now().UnixMilli(), h.expiryMs())
 			return at
 		}
 		h.rebuilt(name, err)
@@ -88,7 +89,7 @@ func (h *history) loadCheckpoint(b []byte, point Offset) bool {
 		h.rebuilt("producer state of the checkpoint", err)
 		return false
 	}
-	h.producers.Load(entries, h.now().UnixMilli(), h.expiryMs)
+	h.producers.Load(entries, h.now().UnixMilli(), h.expiryMs())
 	h.txns.Reset(h.producers)
 	return true
 }

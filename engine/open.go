@@ -61,8 +61,8 @@ func newLog(dir string, o *Options) *Log {
 	l.epochs.list.Store(&[]epochEntry{})
 	h := &l.history
 	h.folder, h.now, h.expiryMs, h.rebuilt, h.producers = &l.folder, l.now, o.ProducerExpiryMs, rebuilt, producer.NewState()
-	if h.expiryMs == 0 {
-		h.expiryMs = day.Milliseconds()
+	if h.expiryMs == nil {
+		h.expiryMs = day.Milliseconds
 	}
 	sh := &l.shelf
 	sh.env.FS, sh.env.Dir, sh.env.Limit, sh.env.Rebuilt = o.FS, dir, o.Descriptors, rebuilt

@@ -150,7 +150,8 @@ func (ld *loader) cut() (done bool, err error) {
 		at = max(ld.history.loadSnapshot(point), Offset(ld.shelf.start.Load()))
 		ld.history.txns.Reset(ld.history.producers)
 	}
-	read, err = ld.history.replayBy(segment.Hop, ld.shelf.view.Load(), at, point)
+	ld.history.recalled = max(at, point-ld.options.Recalled)
+	read, err = ld.history.replayBy(segment.Hop, ld.shelf.view.Load(), at, ld.history.recalled)
 	ld.recovery.BytesRead += read
 	return true, err
 }

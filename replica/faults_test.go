@@ -108,11 +108,13 @@ func TestEveryFullDisk(t *testing.T) {
 		d.armed.Store(true)
 		relief := make(chan struct{})
 		go func() { // what the journal has taken waits for room: there will be some
-			for deadline := time.Now().Add(20 * time.Second); d.count.Load() < n+20 && time.Now().Before(deadline); {
+			again := time.NewTicker(time.Millisecond)
+			defer again.Stop()
+			for deadline := time.Now().Add(3 * time.Second); d.count.Load() < n+20 && time.Now().Before(deadline); {
 				select {
 				case <-relief:
 					return
-				default:
+				case <-again.C:
 				}
 			}
 			d.armed.Store(false)

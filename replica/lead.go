@@ -24,6 +24,7 @@ type Leadership struct {
 	PartitionEpoch int32
 	ISR, Replicas  []meta.BrokerID // this broker included
 	MinISR         int             // min.insync.replicas; never asked above len(Replicas)
+	New            bool            // it was made just now: its log cannot stand in a directory that is offline
 	Config         *engine.Config
 }
 
@@ -36,14 +37,16 @@ func (l *Leadership) state() *leadership {
 }
 
 // Found is a log on disk, and where. Foreign tells that it was loaded and that
-// another broker had it open since this one did.
+// another broker had it open since this one did; Epoch is its latest leader
+// epoch if it was loaded, -1 if not.
 type Found struct {
 	Dir *dir.Dir
 	dir.Found
 	Foreign bool
+	Epoch   engine.Epoch
 }
 
-// NewSet makes an empty Set over opened directories. Start comes next.
+// NewSet makes an empty Set over opened directories. Recover comes next.
 func NewSet(o Options) *Set {
 	if o.RetentionCheck == 0 {
 		o.RetentionCheck = 5 * time.Minute
@@ -59,6 +62,7 @@ func NewSet(o Options) *Set {
 	if o.FirstRetention > 0 {
 		s.nextExpire.Store(o.Now().Add(o.FirstRetention).UnixMilli())
 	}
+	s.nextProducers.Store(o.Now().Add(o.ProducerCheck).UnixMilli())
 	for i, d := range o.Dirs {
 		for _, f := range d.Found() {
 			id := meta.Partition{Topic: f.Topic, Index: f.Partition}
@@ -73,11 +77,12 @@ func NewSet(o Options) *Set {
 	return s
 }
 
-// Start loads the logs that need recovery, several at once, and starts the
-// directories. config gives a log's settings; nil means the engine's defaults.
-// It comes before the first Lead and on an ordinary goroutine; it fails when a
-// log stands in two directories or a directory cannot be started.
-func (s *Set) Start(config func(id meta.Partition) *engine.Config) error {
+// Recover loads the logs that need recovery, several at once, and replays the
+// journals. config gives a log's settings; nil means the engine's defaults. It
+// comes first and on an ordinary goroutine; it fails when a log stands in two
+// directories or a journal cannot be replayed. Found tells then what lies in
+// the directories, which still speak of their last user.
+func (s *Set) Recover(config func(id meta.Partition) *engine.Config) error {
 	if len(s.doubles) > 0 {
 		return errors.Join(s.doubles...)
 	}
@@ -110,11 +115,23 @@ func (s *Set) Start(config func(id meta.Partition) *engine.Config) error {
 		if len(errs) > 0 {
 			break
 		}
-		if err := d.Start(logs[i]); err != nil {
+		if err := d.Replay(logs[i]); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Start starts the directories; appends may begin. It comes between Recover and
+// the first Lead or Discard, when the metadata store knows what was found: from
+// here on a log that it does not know counts as being deleted.
+func (s *Set) Start() error {
+	for _, d := range s.o.Dirs {
+		if err := d.Start(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Set) knownIDs() []meta.Partition {
@@ -134,7 +151,11 @@ func (s *Set) Found() []Found {
 	for _, id := range s.knownIDs() {
 		s.mu.Lock()
 		if at, ok := s.known[id]; ok {
-			all = append(all, Found{s.o.Dirs[at.place], at.found, at.log != nil && at.log.Foreign()})
+			f := Found{Dir: s.o.Dirs[at.place], Found: at.found, Epoch: -1}
+			if at.log != nil {
+				f.Foreign, f.Epoch = at.log.Foreign(), at.log.LastEpoch()
+			}
+			all = append(all, f)
 		}
 		s.mu.Unlock()
 	}
@@ -172,7 +193,9 @@ func (s *Set) claim(id meta.Partition) (located, bool) {
 
 // Lead makes this broker the leader of a partition: it finds or creates the log
 // and begins the epoch in it. A log that is on disk already is opened when it
-// is first needed. Leading again needs a newer epoch. Slow: any goroutine but a loop.
+// is first needed. One that is not new and not found stands in a directory that
+// could not be opened, if there is such a one: it answers ErrStorage, and so does
+// Lead. Leading again needs a newer epoch. Slow: any goroutine but a loop.
 func (s *Set) Lead(l Leadership) error {
 	s.changing.lock(l.ID)
 	defer s.changing.unlock(l.ID)
@@ -194,6 +217,9 @@ func (s *Set) Lead(l Leadership) error {
 		p.source = at.source
 		return s.publish(p)
 	}
+	if place := s.lost(); place >= 0 && !l.New {
+		return s.leadOffline(p, place)
+	}
 	place, err := s.chooseDir()
 	if err != nil {
 		return fmt.Errorf("%w: %v", err, l.ID)
@@ -211,6 +237,20 @@ func (s *Set) Lead(l Leadership) error {
 		return storageError(err)
 	}
 	return s.publish(p)
+}
+
+// lost is the first directory that could not be opened, -1 if all were.
+func (s *Set) lost() int { return slices.IndexFunc(s.o.Dirs, dir.IsLost) }
+
+// leadOffline publishes a partition whose log is out of reach.
+func (s *Set) leadOffline(p *Partition, place int) error {
+	p.dir, p.place = s.o.Dirs[place], place
+	err := storageError(p.dir.Err())
+	p.down.Store(&err)
+	s.mu.Lock()
+	s.logs[place]++
+	s.mu.Unlock()
+	return errors.Join(s.publish(p), err)
 }
 
 // newPartition makes a partition nobody knows yet.

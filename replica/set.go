@@ -23,7 +23,8 @@ type Options struct {
 	Now  func() time.Time
 	// RetentionCheck is log.retention.check.interval.ms, 0 for Kafka's 5 minutes.
 	RetentionCheck time.Duration
-	// FirstRetention is how long after NewSet retention looks for the first time, 0 for at once.
+	// FirstRetention is log.initial.task.delay.ms: how long after NewSet retention
+	// looks for the first time, 0 for at once.
 	FirstRetention time.Duration
 	// ProducerCheck is producer.id.expiration.check.interval.ms, 0 for Kafka's 10 minutes.
 	ProducerCheck time.Duration

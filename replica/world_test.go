@@ -81,7 +81,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 		w.dirs = append(w.dirs, openDir(t, w.fs, fmt.Sprintf("%s/data%d", o.root, i), o))
 	}
 	w.set = NewSet(Options{Broker: 1, Dirs: w.dirs, Homes: homes, Pool: func(f func()) { go f() }, Events: o.events})
-	if err := w.set.Start(func(meta.Partition) *engine.Config { return keepAll() }); err != nil {
+	if err := errors.Join(w.set.Recover(func(meta.Partition) *engine.Config { return keepAll() }), w.set.Start()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -44,14 +43,16 @@ type broker struct {
 	id      int32                         // broker.id, or what meta.properties says
 	loggers *loggers.Tree
 	log     *slog.Logger // the broker's own
+	fs      vfs.FS       // of the log directories
 	metrics *metrics
 	admin   *admin
 	loops   *loops
-	files   *pool // file work of replicas and groups
-	calls   *pool // slow handlers; they may wait for files, so the pools are two
-	dirs    []*dir.Dir
-	direct  []bool // by directory: the journal is written past the page cache
-	foreign bool   // another broker ran on a directory since we did
+	files   *pool            // file work of replicas and groups
+	calls   *pool            // slow handlers; they may wait for files, so the pools are two
+	lost    map[string]error // of log.dirs, those that cannot be used, and why
+	dirs    []*dir.Dir       // in the order of log.dirs, the lost ones too
+	direct  []bool           // by directory: the journal is written past the page cache
+	foreign bool             // another broker ran on a directory since we did
 	edge    *embedded.Edge
 	set     *replica.Set
 	host    *group.Host
@@ -61,11 +62,11 @@ type broker struct {
 	tickers sync.WaitGroup
 }
 
-// openBroker opens every room and serves. On an error what was opened is
-// closed again.
-func openBroker(conf *config.Broker, all *loggers.Tree) (*broker, error) {
+// openBroker opens every room and serves, with log directories on fs. On an
+// error what was opened is closed again.
+func openBroker(conf *config.Broker, all *loggers.Tree, fs vfs.FS) (*broker, error) {
 	debug.SetGCPercent(garbagePercent)
-	b := &broker{conf: conf, loggers: all, log: all.Logger(loggers.Broker), metrics: &metrics{}, stop: make(chan struct{})}
+	b := &broker{conf: conf, loggers: all, log: all.Logger(loggers.Broker), fs: fs, metrics: &metrics{}, stop: make(chan struct{})}
 	b.current.Store(conf)
 	b.files = newPool(max(4, 2*runtime.NumCPU()))
 	b.calls = newPool(max(8, 4*runtime.NumCPU()))
@@ -135,10 +136,8 @@ func (b *broker) listenOn(addr string) (*netpoll.Listener, error) {
 // openStorage opens the metadata store and the log directories, brings logs
 // and journals back, and settles which logs belong to which topics.
 func (b *broker) openStorage() error {
-	for _, path := range b.conf.LogDirs {
-		if err := os.MkdirAll(path, 0o755); err != nil {
-			return fmt.Errorf("log.dirs: %w", err)
-		}
+	if err := b.probeDirs(); err != nil {
+		return err
 	}
 	cluster, err := b.identify()
 	if err != nil {
@@ -146,9 +145,9 @@ func (b *broker) openStorage() error {
 	}
 	b.parts = &partitions{broker: b}
 	b.edge, err = embedded.Open(embedded.Options{
-		Dirs: b.conf.LogDirs, Broker: b.self(), ClusterID: cluster,
+		Dirs: usableDirs(b), Broker: b.self(), ClusterID: cluster,
 		Defaults:   controller.Defaults{Partitions: b.conf.NumPartitions, ReplicationFactor: b.conf.DefaultReplicationFactor},
-		Internal:   b.internalTopics(),
+		Internal:   internalTopics(b.conf),
 		NoDeletion: !b.conf.DeleteTopics,
 		Now:        time.Now,
 		Events:     b.controllerEvents(), Reconfigure: b.reconfigure,
@@ -156,41 +155,44 @@ func (b *broker) openStorage() error {
 	if err != nil {
 		return err
 	}
-	if err := b.openDirs(); err != nil {
-		return err
+	for _, step := range []func() error{b.storeReachable, b.openDirs, b.storeReachable, b.openReplicas} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
-	return b.openReplicas()
+	return nil
 }
+
+// keepShare of the memory may hold journals while they are replayed.
+const keepShare = 4
 
 // openDirs opens the log directories, each with its journal on a loop.
 func (b *broker) openDirs() error {
 	descriptors := engine.NewDescriptors(descriptorLimit())
 	for i, path := range b.conf.LogDirs {
-		d, err := dir.Open(dir.Options{
-			FS: vfs.OS(), Path: path, BrokerID: b.id, ClusterID: b.edge.ClusterID(),
+		o := dir.Options{
+			FS: b.fs, Path: path, BrokerID: b.id, ClusterID: b.edge.ClusterID(),
 			Durability: durability(b.conf), Writer: newLoopWriter(b.loops.all[i%len(b.loops.all)]),
 			CheckpointMs: max(1, b.conf.RecoveryCheckpointInterval.Milliseconds()),
 			JournalBytes: b.conf.JournalBytes, Now: time.Now, StoreID: b.edge.StoreID(), StoreVersion: b.edge.StoreVersion,
-			ProducerExpiryMs: b.conf.ProducerIDExpiration.Milliseconds(), Descriptors: descriptors,
-			Log: b.logEvents(), Events: b.dirEvents(i),
-		})
-		if errors.Is(err, dir.ErrOldStore) {
-			err = fmt.Errorf("%s: %w", b.edge.StoreFile(), err)
+			ProducerExpiryMs: func() int64 { return b.current.Load().ProducerIDExpiration.Milliseconds() }, Descriptors: descriptors,
+			KeepBytes: memory() / keepShare / int64(len(b.conf.LogDirs)),
+			Log:       b.logEvents(), Events: b.dirEvents(i),
 		}
+		b.direct = append(b.direct, false)
+		d, err := b.openDir(o)
 		if err != nil {
 			return err
 		}
 		b.dirs = append(b.dirs, d)
-		b.direct = append(b.direct, false)
+		b.direct[i] = dir.IsLost(d) // the others say themselves what they are
 	}
 	return nil
 }
 
-// firstRetention is how long Kafka leaves logs alone after its start.
-const firstRetention = 30 * time.Second
-
-// openReplicas recovers the logs, replays the journals and lets the controller
-// adopt or refuse what lies there.
+// openReplicas recovers the logs, replays the journals, lets the controller
+// adopt or refuse what lies there, and only then starts the directories: their
+// first checkpoint names the store, and the logs as what the store knows.
 func (b *broker) openReplicas() error {
 	homes := make([]replica.Home, len(b.loops.all))
 	for i, l := range b.loops.all {
@@ -199,12 +201,20 @@ func (b *broker) openReplicas() error {
 	b.set = replica.NewSet(replica.Options{
 		Broker: meta.BrokerID(b.id), Dirs: b.dirs, Homes: homes, Pool: b.files.do, Now: time.Now,
 		RetentionCheck: b.conf.RetentionCheckInterval, ProducerCheck: b.conf.ProducerIDExpirationCheck,
-		FirstRetention: min(firstRetention, b.conf.RetentionCheckInterval),
+		FirstRetention: b.conf.InitialTaskDelay,
 		Events:         b.replicaEvents(),
 	})
 	b.metrics.set.Store(b.set)
 	started := time.Now()
-	if err := b.set.Start(func(meta.Partition) *engine.Config { return b.parts.defaults() }); err != nil {
+	if err := b.set.Recover(func(meta.Partition) *engine.Config { return b.parts.defaults() }); err != nil {
+		return err
+	}
+	found := b.found()
+	remove, err := b.edge.Adopt(found, embedded.Circumstances{AllOnline: len(b.lost) == 0, OtherBroker: b.foreign})
+	if err != nil {
+		return err
+	}
+	if err := b.set.Start(); err != nil {
 		return err
 	}
 	if read := b.metrics.recovered.Load(); read > 0 {
@@ -212,11 +222,6 @@ func (b *broker) openReplicas() error {
 		b.loggers.Logger(loggers.Engine).Info("recovered: read what was not flushed, from the journal and from the segments", "bytes", read,
 			"unflushed", r.unflushed.Load(), "logs", r.logs.Load(), "segments", r.segments.Load(), "journal", r.journal.Load(),
 			"searched", r.searched.Load(), "took", time.Since(started).Round(time.Millisecond))
-	}
-	found := b.found()
-	remove, err := b.edge.Adopt(found, embedded.Circumstances{AllOnline: true, OtherBroker: b.foreign})
-	if err != nil {
-		return err
 	}
 	for _, i := range remove {
 		if err := b.set.Discard(meta.Partition{Topic: found[i].Topic, Index: found[i].Partition}); err != nil {
@@ -231,7 +236,7 @@ func (b *broker) found() []embedded.Found {
 	var all []embedded.Found
 	for _, f := range b.set.Found() {
 		b.foreign = b.foreign || f.Foreign
-		epoch := engine.LastEpochIn(vfs.OS(), filepath.Join(f.Dir.Path(), f.Name))
+		epoch := max(f.Epoch, engine.LastEpochIn(b.fs, filepath.Join(f.Dir.Path(), f.Name)))
 		all = append(all, embedded.Found{Topic: f.Topic, Partition: f.Partition, ID: meta.TopicID(f.ID),
 			LastEpoch: int32(epoch), Named: f.Known, Dir: f.Dir.Path()})
 	}
@@ -256,7 +261,9 @@ func (b *broker) lead() error {
 		},
 		Set: b.set, Pool: b.files.do, Now: time.Now,
 	})
-	return b.edge.Start(b.parts)
+	err := b.edge.Start(b.parts)
+	b.parts.started.Store(true)
+	return err
 }
 
 // serve opens the server and lets the listeners in.
@@ -310,8 +317,12 @@ func (b *broker) readyLine() string {
 	if b.conf.Journal {
 		journal = " direct=" + fmt.Sprint(!slices.Contains(b.direct, false))
 	}
-	return fmt.Sprintf("ready listeners=%s netpoll=%s loops=%d durability=%s%s log.dirs=%s", strings.Join(addrs, ","),
-		b.loops.all[0].Name(), len(b.loops.all), durabilityName(b.conf), journal, strings.Join(b.conf.LogDirs, ","))
+	lost := ""
+	if len(b.lost) > 0 {
+		lost = " offline=" + strings.Join(offlineDirs(b), ",")
+	}
+	return fmt.Sprintf("ready listeners=%s netpoll=%s loops=%d durability=%s%s log.dirs=%s%s", strings.Join(addrs, ","),
+		b.loops.all[0].Name(), len(b.loops.all), durabilityName(b.conf), journal, strings.Join(b.conf.LogDirs, ","), lost)
 }
 
 // close stops cleanly: no new requests, those in flight answered, logs flushed

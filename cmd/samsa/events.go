@@ -60,7 +60,8 @@ func (b *broker) dirEvents(index int) *dir.Events {
 		},
 		Started: func(path string, s dir.Started) {
 			b.direct[index] = s.Direct
-			b.metrics.recovered.Add(s.BytesRead + s.BytesSearched)
+			b.metrics.recovered.Add(s.BytesRead + s.BytesSearched + s.BytesRecalled)
+			b.metrics.recovery.segments.Add(s.BytesRecalled)
 			b.metrics.recovery.journal.Add(s.BytesRead)
 			b.metrics.recovery.searched.Add(s.BytesSearched)
 			b.metrics.recovery.unflushed.Add(s.Bytes)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/samsa-broker/samsa/cmd/samsa/loggers"
 	"github.com/samsa-broker/samsa/config"
@@ -19,8 +20,9 @@ import (
 // partitions is what the controller drives: replicas, and the coordinator on
 // those of the internal topic. It is embedded.Replicas.
 type partitions struct {
-	broker *broker
-	named  sync.Map // keys without effect that were named already
+	broker  *broker
+	started atomic.Bool // what stood in the store at the start is led
+	named   sync.Map    // keys without effect that were named already
 }
 
 // Lead makes this broker lead a partition.
@@ -32,6 +34,7 @@ func (p *partitions) Lead(l embedded.Leadership) error {
 	err = p.broker.set.Lead(replica.Leadership{
 		ID: l.Partition, Topic: l.Topic, Epoch: engine.Epoch(l.LeaderEpoch), PartitionEpoch: l.PartitionEpoch,
 		ISR: l.ISR, Replicas: l.Replicas, MinISR: minISR, Config: c,
+		New: l.New && p.started.Load(), // what was new to an earlier life may stand in a directory that is lost now
 	})
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -17,7 +18,6 @@ import (
 	"github.com/samsa-broker/samsa/controller/meta"
 	"github.com/samsa-broker/samsa/engine"
 	"github.com/samsa-broker/samsa/engine/dir"
-	"github.com/samsa-broker/samsa/engine/vfs"
 	"github.com/samsa-broker/samsa/netpoll"
 	"github.com/samsa-broker/samsa/replica"
 	"github.com/samsa-broker/samsa/wire/api"
@@ -30,8 +30,12 @@ import (
 // directories' meta.properties name, "" when none does.
 func (b *broker) identify() (cluster string, err error) {
 	b.id = b.conf.ID
-	for _, path := range b.conf.LogDirs {
-		m, found, err := dir.ReadMeta(vfs.OS(), path)
+	for _, path := range usableDirs(b) {
+		m, found, err := dir.ReadMeta(b.fs, path)
+		if err != nil && !errors.Is(err, dir.ErrMeta) {
+			b.lose(path, err)
+			continue
+		}
 		if err != nil {
 			return "", err
 		}
@@ -46,7 +50,7 @@ func (b *broker) identify() (cluster string, err error) {
 		}
 	}
 	b.id = max(b.id, 0) // a broker that stands alone needs no generated id
-	return cluster, nil
+	return cluster, b.anyUsable()
 }
 
 // self is this broker as clients shall see it.
@@ -71,14 +75,14 @@ func hostname() string {
 	return "localhost"
 }
 
-// internalTopics are the broker's own, made when first needed.
-func (b *broker) internalTopics() map[string]meta.NewTopic {
+// internalTopics are a broker's own, made when first needed.
+func internalTopics(conf *config.Broker) map[string]meta.NewTopic {
 	return map[string]meta.NewTopic{
 		meta.OffsetsTopic: {
-			Name: meta.OffsetsTopic, Partitions: b.conf.OffsetsPartitions, ReplicationFactor: 1,
+			Name: meta.OffsetsTopic, Partitions: conf.OffsetsPartitions, ReplicationFactor: 1,
 			Config: map[string]string{
 				"cleanup.policy": "compact", "compression.type": "producer",
-				"segment.bytes": strconv.Itoa(int(b.conf.OffsetsSegmentBytes)),
+				"segment.bytes": strconv.Itoa(int(conf.OffsetsSegmentBytes)),
 			},
 		},
 	}

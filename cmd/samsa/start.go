@@ -16,6 +16,7 @@ import (
 
 	"github.com/samsa-broker/samsa/cmd/samsa/loggers"
 	"github.com/samsa-broker/samsa/config"
+	"github.com/samsa-broker/samsa/engine/vfs"
 )
 
 // stopWithin bounds a clean stop: requests in flight, then the disks.
@@ -58,7 +59,7 @@ func start(cmd *cobra.Command, path string, overrides []string) error {
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
-	b, err := openBroker(conf, all)
+	b, err := openBroker(conf, all, vfs.OS())
 	if err != nil {
 		return err
 	}

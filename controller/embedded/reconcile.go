@@ -73,8 +73,10 @@ func (p *plan) say(format string, args ...any) {
 // reconcile compares the logs found with the topics stored. A log without a
 // stored partition that the journal names was being deleted: finish it. Any
 // other one is adopted. A stored partition without its log is believed to be
-// gone only if every directory is there and another broker ran on them; else
-// the start is refused, because the disk with its records may just be missing.
+// gone only if every directory is there and another broker ran on them. If one
+// is known to be offline, the log stands there, and the partition has no leader;
+// else the start is refused, because the disk with its records may just be
+// missing.
 func reconcile(found []Found, topics map[string]known, c Circumstances) (*plan, error) {
 	p := &plan{adopt: map[string]joined{}, join: map[string]joined{}}
 	logs, err := byTopic(found)
@@ -90,11 +92,21 @@ func reconcile(found []Found, topics map[string]known, c Circumstances) (*plan, 
 		if _, ok := topics[name]; ok {
 			continue
 		}
-		if err := p.strangers(name, p.unnamed(logs[name], found), found); err != nil {
+		rest := p.unnamed(logs[name], found)
+		if len(rest) > 0 && !c.AllOnline {
+			return nil, unclear(name)
+		}
+		if err := p.strangers(name, rest, found); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
+}
+
+// unclear refuses to guess how many partitions another broker gave a topic.
+func unclear(topic string) error {
+	return fmt.Errorf("%w: topic %s has partitions that are not stored, and a log directory is offline that may hold more of them: bring it back first",
+		ErrRefused, topic)
 }
 
 // byTopic groups logs by topic, in order of partitions, and refuses what no
@@ -190,6 +202,12 @@ func (p *plan) match(name string, k known, mine []int, found []Found, c Circumst
 		if !has[i] && (k.creating < 0 || i < k.creating) {
 			missing = append(missing, i)
 		}
+	}
+	if len(missing) > 0 && !c.AllOnline {
+		if int(j.count) > len(k.epochs) {
+			return unclear(name)
+		}
+		missing = nil // it stands in the directory that is offline
 	}
 	if len(missing) > 0 && !slices.ContainsFunc(missing, func(i int32) bool { return int(i) < len(k.epochs) }) {
 		p.say("topic %s: partitions %v have no log: creating them empty", name, missing)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/samsa-broker/samsa/controller"
 	"github.com/samsa-broker/samsa/controller/meta"
@@ -66,11 +67,28 @@ func (r *runner) register(t *txn) error {
 	return t.create(controller.PathBroker(r.o.Broker.ID), controller.EncodeBroker(r.o.Broker, now), flagEphemeral)
 }
 
-// reportFailed names the partitions that cannot be led, in order.
+// reportFailed names the partitions that cannot be led, in order: one line for
+// each reason, since a directory that is lost may have held thousands.
 func (r *runner) reportFailed(out outcome) {
-	failed := slices.SortedFunc(maps.Keys(out.failed), comparePartitions)
-	for _, p := range failed {
-		r.notice("partition %s has no leader: %v", p, out.failed[p])
+	const named = 5
+	var reasons []string
+	failed := map[string][]string{}
+	for _, p := range slices.SortedFunc(maps.Keys(out.failed), comparePartitions) {
+		reason := out.failed[p].Error()
+		if failed[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		failed[reason] = append(failed[reason], p.String())
+	}
+	for _, reason := range reasons {
+		switch names := failed[reason]; {
+		case len(names) == 1:
+			r.notice("partition %s has no leader: %s", names[0], reason)
+		case len(names) <= named:
+			r.notice("partitions %s have no leader: %s", strings.Join(names, ", "), reason)
+		default:
+			r.notice("partitions %s and %d more have no leader: %s", strings.Join(names[:named], ", "), len(names)-named, reason)
+		}
 	}
 }
 

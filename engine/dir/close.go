@@ -19,6 +19,11 @@ func (d *Dir) Close(clean bool) error {
 	if !d.closed.CompareAndSwap(false, true) {
 		return fmt.Errorf("%w: %s", ErrClosed, d.o.Path)
 	}
+	if d.lost {
+		d.writer.close()
+		d.chores.close()
+		return nil
+	}
 	close(d.upkeep.stop)
 	d.wg.Wait()
 	d.writer.close()
@@ -26,7 +31,7 @@ func (d *Dir) Close(clean bool) error {
 	d.surveyed.kept.Free()
 	err := d.Err()
 	if clean && err == nil && d.started.Load() {
-		err = d.settle()
+		err = settle(d)
 	} else {
 		err = errors.Join(err, d.abandon())
 	}
@@ -43,7 +48,7 @@ func (d *Dir) abandon() (err error) {
 
 // settle stops cleanly: the journal is written out, the segments are synced,
 // a checkpoint says so, the logs are closed, and then the mark.
-func (d *Dir) settle() error {
+func settle(d *Dir) error {
 	if err := d.upkeep.highWatermarks(); err != nil {
 		return errors.Join(err, d.abandon())
 	}
@@ -116,7 +121,11 @@ func Recover(o Options, acceptLoss bool, w io.Writer) error {
 		p.printf("%s: recovered, ends at offset %d\n", f.Name, l.End())
 		logs = append(logs, l)
 	}
-	if err := d.Start(logs); err != nil {
+	err = d.Replay(logs)
+	if err == nil {
+		err = d.Start()
+	}
+	if err != nil {
 		return errors.Join(err, d.Close(false))
 	}
 	for _, l := range logs {

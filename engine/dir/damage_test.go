@@ -151,6 +151,26 @@ func TestForeignMark(t *testing.T) {
 // Kafka opened the directory and was killed: its preallocated index says so.
 // What it appended stays, what the journal would put in its place is named.
 func TestTouchedByKafka(t *testing.T) {
+	clone, log := fourOfOurs(t)
+	one := len(log) / 4
+	put(t, clone, "/d/t-0/00000000000000000000.log", append([]byte(log[:2*one]), theirs(1, 2)...))
+	put(t, clone, "/d/t-0/00000000000000000000.index", make([]byte, 10<<20))
+	s := newRig(t, clone)
+	s.open()
+	got := s.content(s.logs["t-0"])
+	if s.logs["t-0"].End() != 4 || !bytes.Contains(got, []byte("theirs")) || !bytes.Contains(got, []byte("ours 3")) {
+		t.Fatalf("end %d, holds %q", s.logs["t-0"].End(), got)
+	}
+	if len(s.dropped) != 1 || s.dropped[0].From != 2 || s.dropped[0].To != 3 {
+		t.Fatalf("dropped %+v", s.dropped)
+	}
+	s.close(true)
+}
+
+// fourOfOurs is a directory after a power cut in which t-0 has four batches of
+// one record, and what its segment held before.
+func fourOfOurs(t *testing.T) (clone *vfs.Mem, log string) {
+	t.Helper()
 	mem := memDir(t)
 	r := newRig(t, mem)
 	r.open()
@@ -163,24 +183,16 @@ func TestTouchedByKafka(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clone := mem.CrashClone(1)
+	clone = mem.CrashClone(1)
 	r.close(false)
+	return clone, log
+}
 
-	theirs := bytes.Clone(records(1, "theirs"))
-	theirs[7] = 2 // at offset 2
-	one := len(log) / 4
-	put(t, clone, "/d/t-0/00000000000000000000.log", append([]byte(log[:2*one]), theirs...))
-	put(t, clone, "/d/t-0/00000000000000000000.index", make([]byte, 10<<20))
-	s := newRig(t, clone)
-	s.open()
-	got := s.content(s.logs["t-0"])
-	if s.logs["t-0"].End() != 4 || !bytes.Contains(got, []byte("theirs")) || !bytes.Contains(got, []byte("ours 3")) {
-		t.Fatalf("end %d, holds %q", s.logs["t-0"].End(), got)
-	}
-	if len(s.dropped) != 1 || s.dropped[0].From != 2 || s.dropped[0].To != 3 {
-		t.Fatalf("dropped %+v", s.dropped)
-	}
-	s.close(true)
+// theirs is a batch of n records that another broker appended at an offset.
+func theirs(n int, at byte) []byte {
+	b := bytes.Clone(records(n, "theirs"))
+	b[7] = at
+	return b
 }
 
 func put(t *testing.T, mem *vfs.Mem, name string, b []byte) {

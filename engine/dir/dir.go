@@ -23,7 +23,7 @@ type Found struct {
 	Partition     int32
 	ID            [16]byte // topic id of partition.metadata; zero: none
 	Name          string   // of its directory
-	NeedsRecovery bool     // it must be loaded before Start
+	NeedsRecovery bool     // it must be loaded before Replay
 	// Known says that this directory's journal or checkpoint names the log: if
 	// the metadata store does not, its deletion was cut short.
 	Known bool
@@ -43,6 +43,7 @@ type Dir struct {
 	clean     bool // the last stop was clean
 	foreign   bool // by another broker's word
 	accept    bool // go on past damage
+	lost      bool // it was never opened
 	found     []Found
 	last      *journal.Checkpoint // found at Open; nil: none
 	surveyed  surveyed            // what the journal holds, until Start
@@ -57,7 +58,9 @@ type Dir struct {
 	fileBytes   int64
 
 	journal  atomic.Pointer[journal.Journal] // nil before Start, and without one
+	replayed atomic.Bool
 	started  atomic.Bool
+	out      Started // until Start has told it
 	closed   atomic.Bool
 	fence    atomic.Pointer[fenced]
 	pace     pace
@@ -104,6 +107,22 @@ func open(o Options, accept bool) (*Dir, error) {
 	}
 	return d, nil
 }
+
+// Lost stands for a directory that cannot be opened, for the reason why: it is
+// fenced from the beginning, seems empty, and Replay, Start and Close do nothing
+// to it.
+func Lost(o Options, why error) *Dir {
+	d := &Dir{o: o, lost: true}
+	d.files = folder{fs: o.FS, path: o.Path, events: d.events()}
+	d.logs.states, d.logs.byName = map[uint64]*state{}, map[string]*state{}
+	d.checkpoints.d, d.upkeep.d = d, d
+	d.fence.Store(&fenced{fmt.Errorf("%w: %s: %w", ErrFenced, o.Path, why)})
+	d.writer, d.chores = newWorker(), newWorker()
+	return d
+}
+
+// IsLost tells whether Lost made d.
+func IsLost(d *Dir) bool { return d.lost }
 
 // Found lists the logs in the directory, sorted by name. Those being deleted,
 // copied or set aside by Kafka (-delete, -future, -stray) are not among them.

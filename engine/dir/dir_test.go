@@ -101,7 +101,7 @@ func TestCleanStop(t *testing.T) {
 	if hw, ok := d.HighWatermark("t", 0); !d.Clean() || d.foreign || !ok || hw != 2 || d.Found()[0].NeedsRecovery || !d.Found()[0].Known {
 		t.Fatalf("reopened: clean %v, foreign %v, high watermark %d, %+v", d.Clean(), d.foreign, hw, d.Found())
 	}
-	if err := d.Start(nil); err != nil { // logs may come later
+	if err := startDir(d); err != nil { // logs may come later
 		t.Fatal(err)
 	}
 	if _, err := mem.Stat("/d/.kafka_cleanshutdown"); !errors.Is(err, os.ErrNotExist) {

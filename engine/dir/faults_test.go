@@ -123,7 +123,7 @@ func TestWriteAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Start([]*Log{l}); err != nil {
+	if err := startDir(d, l); err != nil {
 		t.Fatal(err)
 	}
 	b := records(1, "value")

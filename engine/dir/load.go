@@ -25,10 +25,10 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 		d.logs.mu.Unlock()
 		return nil, fmt.Errorf("%w: %s is loaded already", ErrExists, f.Name)
 	}
-	late := d.started.Load()
+	late := d.replayed.Load()
 	d.logs.mu.Unlock()
 	if late && !d.clean {
-		return nil, fmt.Errorf("dir: %s needs recovery and was not loaded before Start", f.Name)
+		return nil, fmt.Errorf("dir: %s needs recovery and was not loaded before the journal was replayed", f.Name)
 	}
 	touched, err := d.files.touched(f.Name, c)
 	if err != nil {
@@ -51,7 +51,9 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 		if s.synced == 0 && len(o.Producers) == 0 {
 			o.Producers = engine.NoProducers(0)
 		}
-		o.RecoveryPoint = max(o.RecoveryPoint, engine.Offset(s.trail.synced))
+		if above := engine.Offset(s.trail.synced) - o.RecoveryPoint; above > 0 {
+			o.RecoveryPoint, o.Recalled = o.RecoveryPoint+above, above
+		}
 	}
 	d.logs.mu.Unlock()
 	e, err := engine.Open(filepath.Join(d.o.Path, f.Name), o)
@@ -68,6 +70,9 @@ func (d *Dir) Load(f Found, c *engine.Config) (*Log, error) {
 	}
 	l := d.attach(s, e)
 	l.touched, l.replaced = touched, o.Cut && e.End() == o.RecoveryPoint
+	if l.replaced && o.Recalled > 0 {
+		l.recall, l.recalled = engine.Recall(e), int64(o.RecoveryPoint-o.Recalled)
+	}
 	return l, nil
 }
 

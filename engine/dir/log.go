@@ -28,6 +28,10 @@ type Log struct {
 	tail     journal.Tail
 	touched  bool // another broker has had it; see Dir.touched
 	replaced bool // until replay: it ends at S, and the journal holds the rest
+	// Until replay: producer state ends at recalled, where S was before entries
+	// of synced ranges raised it. nil: it did not rise.
+	recall   *engine.Recollection
+	recalled int64
 
 	// mu keeps checkpoints out of the turn. The background holds it to take a
 	// picture, never over I/O, so a loop does not park on it for long.

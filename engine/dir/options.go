@@ -64,12 +64,13 @@ type Options struct {
 	// StoreVersion is the version of what the store holds durably: it grows with
 	// every change, from 1. For any goroutine. nil: not known, not compared.
 	StoreVersion     func() int64
-	ProducerExpiryMs int64 // producer.id.expiration.ms; 0: one day
+	ProducerExpiryMs func() int64 // producer.id.expiration.ms as it is now; nil: one day
 	Descriptors      *engine.Descriptors
 	Log              *engine.Events
 	Events           *Events
-
-	keep int64 // bytes of the journal kept in memory from Open to Start; 0: keepMost
+	// KeepBytes is how much memory may hold of a journal from Open, which reads
+	// it, to Replay; what is beyond is read again. 0: all four files.
+	KeepBytes int64
 }
 
 const (
@@ -107,8 +108,9 @@ type Opening struct {
 type Started struct {
 	Groups, Entries int   // of the journal that was replayed
 	Bytes           int64 // of its groups as they stand: what was not in synced segments, and the bytes that say so
-	BytesRead       int64 // from the journal: once, or twice if more than keepMost
+	BytesRead       int64 // from the journal: once, but for what is beyond Options.KeepBytes
 	BytesSearched   int64 // behind the last group, looking for damage, likewise
+	BytesRecalled   int64 // from segments: headers of what was synced in place
 	Window          int64 // how far one such search goes
 	Appended, Kept  int   // batches
 	Skipped         int   // covered by segments, or overtaken

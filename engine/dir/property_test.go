@@ -71,7 +71,7 @@ func (w *world) boot(mem *vfs.Mem) {
 	w.r = newRig(w.t, vfs.Inject(mem, w.watch))
 	w.r.change = func(o *Options) {
 		o.Writer = syncWriter{}
-		o.BudgetBytes, o.JournalBytes, o.keep = 1<<20, w.journal, w.keep
+		o.BudgetBytes, o.JournalBytes, o.KeepBytes = 1<<20, w.journal, w.keep
 		o.CheckpointMs = 1 << 40 // when the test says so, or a file is full
 	}
 	w.reads.Store(0)
@@ -335,7 +335,7 @@ func (w *world) compare(want map[string]promise, gone map[byte]bool) {
 // few files more that it does not count, by the disk's.
 func (w *world) readLittle() {
 	if w.keep != 0 {
-		return // it reads the journal twice
+		return // most of the journal is read twice
 	}
 	r, s := w.r.recovered, w.r.started
 	unflushed, read := s.Bytes+r.BytesAbove, s.BytesRead+s.BytesSearched+r.BytesRead

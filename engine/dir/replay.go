@@ -3,7 +3,6 @@
 package dir
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -59,17 +58,9 @@ func (r *replayer) run() (got journal.Scanned, err error) {
 		r.entries++
 		return r.entry(e)
 	}
-	if d.surveyed.kept.Over() {
-		var again journal.Scanned
-		again, err = journal.Scan(d.o.FS, d.o.Path, d.last, func(_ uint64, e *journal.Entry) error {
-			e.Data = bytes.Clone(e.Data)
-			return each(e)
-		})
-		got.BytesRead += again.BytesRead
-		got.BytesSearched += again.BytesSearched
-	} else {
-		err = d.surveyed.kept.Each(each)
-	}
+	again, err := d.surveyed.kept.Each(d.o.FS, d.o.Path, d.last, each)
+	got.BytesRead += again.BytesRead
+	got.BytesSearched += again.BytesSearched
 	for _, l := range d.logs.loaded() {
 		if err == nil {
 			err = r.written(l)
@@ -118,7 +109,7 @@ func (r *replayer) entry(e *journal.Entry) error {
 		r.drops1(s, e, "another broker deleted the log")
 		return nil
 	case s.log == nil:
-		return fmt.Errorf("dir: journal holds records of %s, which was not loaded before Start", s.name)
+		return fmt.Errorf("dir: journal holds records of %s, which was not loaded before", s.name)
 	case e.Kind == journal.KindReset:
 		if err := r.written(s.log); err != nil {
 			return err
@@ -128,6 +119,9 @@ func (r *replayer) entry(e *journal.Entry) error {
 			return err
 		}
 		return s.log.settleCut()
+	case s.log.recall != nil && covered(e, s.synced) && !covered(e, s.log.recalled):
+		r.out.Skipped++
+		return r.recall(s, e)
 	case covered(e, s.synced) || e.Last < int64(s.log.Start()):
 		r.out.Skipped++
 		return nil
@@ -138,6 +132,23 @@ func (r *replayer) entry(e *journal.Entry) error {
 		return err
 	}
 	return r.records(s, e)
+}
+
+// recall tells producer state of an entry whose records the segments hold.
+func (r *replayer) recall(s *state, e *journal.Entry) (err error) {
+	var read int64
+	switch {
+	case s.trail.dead(r.entries, e): // it was cut off
+	case e.Kind == journal.KindBatch:
+		err = s.log.recall.Batch(e.Data)
+	default:
+		read, err = s.log.recall.Read(engine.Offset(e.Last + 1))
+	}
+	r.out.BytesRecalled += read
+	if err != nil {
+		return fmt.Errorf("dir: replay of %s: %w", s.name, err)
+	}
+	return nil
 }
 
 // replace is the rule for a log whose records above S all come from the journal.

@@ -88,10 +88,7 @@ func TestReplayKeepsWhatTheLogKnew(t *testing.T) {
 			if end {
 				a.Origin = engine.Coordinator
 			}
-			if err := l.Stage(&a); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := l.Write(); err != nil {
+			if err := tryWrite(l, &a); err != nil {
 				t.Fatal(err)
 			}
 			if i == 100 && seed%2 == 0 {
@@ -155,11 +152,7 @@ func TestAbortedTransactionsSurvive(t *testing.T) {
 		if err := r.d.checkpoints.now(); err != nil { // the segment's own names are durable
 			t.Fatal(err)
 		}
-		a := engine.Append{Batches: b, Origin: engine.Coordinator}
-		if err := l.Stage(&a); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := l.Write(); err != nil {
+		if err := tryWrite(l, &engine.Append{Batches: b, Origin: engine.Coordinator}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -234,23 +227,8 @@ func TestFullDiskInReplay(t *testing.T) {
 // in its next start before it had opened the log: there is no mark, and no
 // preallocated index. Its recovery point tells, and what it appended stays.
 func TestRecoveryPointOfAnother(t *testing.T) {
-	mem := memDir(t)
-	r := newRig(t, mem)
-	r.open()
-	l := r.create(1, "t", 0)
-	for i := range 4 {
-		r.append(l, records(1, fmt.Sprint("ours ", i)), 0)
-	}
-	r.wait(l)
-	log, err := readText(mem, "/d/t-0/00000000000000000000.log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	clone := mem.CrashClone(1)
-	r.close(false)
-	theirs := bytes.Clone(records(1, "theirs"))
-	theirs[7] = 4
-	put(t, clone, "/d/t-0/00000000000000000000.log", append([]byte(log), theirs...))
+	clone, log := fourOfOurs(t)
+	put(t, clone, "/d/t-0/00000000000000000000.log", append([]byte(log), theirs(1, 4)...))
 	put(t, clone, "/d/recovery-point-offset-checkpoint", []byte("0\n1\nt 0 5\n"))
 	s := newRig(t, clone)
 	s.open()
@@ -275,13 +253,11 @@ func TestUnjournaledTailStays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		theirs := bytes.Clone(records(3, "theirs"))
-		theirs[7] = 2
 		if err := mem.Remove("/d/.kafka_cleanshutdown"); err != nil {
 			t.Fatal(err)
 		}
 		for name, b := range map[string]string{
-			"/d/t-0/00000000000000000000.log":      log + string(theirs),
+			"/d/t-0/00000000000000000000.log":      log + string(theirs(3, 2)),
 			"/d/recovery-point-offset-checkpoint":  "0\n1\nt 0 5\n",
 			"/d/t-0/00000000000000000005.snapshot": "",
 			"/d/.kafka_cleanshutdown":              "another's",
@@ -292,7 +268,7 @@ func TestUnjournaledTailStays(t *testing.T) {
 		if err != nil || !d.foreign {
 			t.Fatalf("foreign %v, %v", d != nil && d.foreign, err)
 		}
-		if err := d.Start(nil); err != nil {
+		if err := startDir(d); err != nil {
 			t.Fatal(err)
 		}
 		end := engine.Offset(5)

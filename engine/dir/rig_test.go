@@ -101,11 +101,19 @@ func (r *rig) tryOpen() (err error) {
 		r.logs[f.Name] = l
 		logs = append(logs, l)
 	}
-	if err := d.Start(logs); err != nil {
+	if err := startDir(d, logs...); err != nil {
 		return err
 	}
 	r.d = d
 	return nil
+}
+
+// startDir replays and starts.
+func startDir(d *Dir, logs ...*Log) error {
+	if err := d.Replay(logs); err != nil {
+		return err
+	}
+	return d.Start()
 }
 
 func (r *rig) open() {
@@ -162,14 +170,19 @@ func records(n int, text string) []byte {
 // tryAppend stages and writes one batch.
 func tryAppend(l *Log, b []byte, epoch engine.Epoch) (engine.Append, error) {
 	a := engine.Append{Batches: b, Origin: engine.Client, Epoch: epoch}
-	if err := l.Stage(&a); err != nil {
-		return a, err
-	}
-	_, err := l.Write()
-	if err == nil {
-		err = a.Err
-	}
+	err := tryWrite(l, &a)
 	return a, err
+}
+
+// tryWrite stages and writes one append.
+func tryWrite(l *Log, a *engine.Append) error {
+	if err := l.Stage(a); err != nil {
+		return err
+	}
+	if _, err := l.Write(); err != nil {
+		return err
+	}
+	return a.Err
 }
 
 func (r *rig) append(l *Log, b []byte, epoch engine.Epoch) engine.Append {

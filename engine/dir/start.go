@@ -11,37 +11,59 @@ import (
 	"github.com/samsa-broker/samsa/engine/vfs"
 )
 
-// Start replays the journal into the loaded logs, syncs them and opens a new
-// journal; then appends may begin. After a clean stop there is nothing to
-// replay, and logs may be loaded later. It fails with ErrDamaged when an
-// acknowledged record cannot be brought back.
+// Replay replays the journal into the loaded logs, which are all that need
+// recovery. After a clean stop there is nothing to replay, and logs may be
+// loaded later. It fails with ErrDamaged when an acknowledged record cannot be
+// brought back.
 //
-// Nothing is replayed across two starts: the new journal has a new id, and the
-// checkpoint that names it says that the segments hold everything.
-func (d *Dir) Start(logs []*Log) error {
-	began := d.now()
-	if d.started.Load() {
-		return fmt.Errorf("dir: %s was started already", d.o.Path)
+// What it does is done again by the next start if Start does not follow: the
+// directory still speaks of its last user. So whoever has to learn from what
+// lies here, and to write it down elsewhere, does it between the two.
+func (d *Dir) Replay(logs []*Log) error {
+	if d.lost {
+		return nil
+	}
+	if d.replayed.Swap(true) {
+		return fmt.Errorf("dir: the journal of %s was replayed already", d.o.Path)
 	}
 	for _, l := range logs {
 		if l.dir != d {
-			panic("BUG: dir: Start with a log of another directory")
+			panic("BUG: dir: Replay with a log of another directory")
 		}
 	}
-	out := Started{}
+	began := d.now()
 	if !d.clean && d.last != nil && d.last.FileBytes > 0 {
-		if err := replayJournal(d, &out); err != nil {
+		if err := replayJournal(d, &d.out); err != nil {
 			return refuse(d, "replay of the journal", err)
 		}
 	}
-	if err := beginLife(d, &out); err != nil {
+	d.out.Took = d.now().Sub(began)
+	return nil
+}
+
+// Start syncs what Replay brought back and opens a new journal; then appends
+// may begin. From here on the directory names its logs and the metadata store
+// as its own: a log that the store does not know counts as one whose deletion
+// was cut short.
+//
+// Nothing is replayed across two starts: the new journal has a new id, and the
+// checkpoint that names it says that the segments hold everything.
+func (d *Dir) Start() error {
+	if d.lost {
+		return nil
+	}
+	began := d.now()
+	if !d.replayed.Load() || d.started.Load() {
+		return fmt.Errorf("dir: %s was not replayed, or started already", d.o.Path)
+	}
+	if err := beginLife(d, &d.out); err != nil {
 		return refuse(d, "first checkpoint", err)
 	}
 	d.started.Store(true)
 	d.wg.Go(d.upkeep.run)
-	out.Took = d.now().Sub(began)
+	d.out.Took += d.now().Sub(began)
 	if d.events().Started != nil {
-		d.events().Started(d.o.Path, out)
+		d.events().Started(d.o.Path, d.out)
 	}
 	return nil
 }

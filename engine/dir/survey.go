@@ -108,7 +108,7 @@ func (v *surveyor) names() error {
 	}
 	var kept *journal.Kept // after a clean stop nothing is replayed
 	if !d.clean {
-		kept = journal.Keep(cmp.Or(d.o.keep, keepMost))
+		kept = journal.Keep(cmp.Or(d.o.KeepBytes, journal.Files*d.last.FileBytes))
 	}
 	got, err := journal.ScanInto(kept, d.o.FS, d.o.Path, d.last, func(_ uint64, e *journal.Entry) error { return v.entry(e) })
 	d.surveyed = surveyed{Scanned: got, kept: kept}
@@ -131,10 +131,6 @@ func (v *surveyor) storeAge() error {
 	return fmt.Errorf("%w: %s was used with version %d of it, this is version %d; put the newest one back",
 		ErrOldStore, d.o.Path, v.store, d.o.StoreVersion())
 }
-
-// keepMost is how many bytes of a journal are kept in memory from survey to
-// replay. One that holds more is read twice.
-const keepMost = 256 << 20
 
 // surveyed is what one reading of the journal found.
 type surveyed struct {

@@ -166,9 +166,10 @@ func (j *Journal) Release(position int64) {
 
 // Place copies a batch that was appended at log end offset end into the open
 // group. A batch larger than half a file, or than the room left, is not
-// copied: its segment is synced before the group is written, and what follows
-// it in the same group needs no copy either. Call Kick when everything of a
-// turn is placed.
+// copied: its segment is synced before the group is written. What follows it in
+// the same group needs no copy for that, but is copied where it fits: recovery
+// has to know the header of each batch, and what the journal holds of many small
+// ones is read quicker. Call Kick when everything of a turn is placed.
 func (j *Journal) Place(t *Tail, b batch.Batch, end int64) {
 	e := Entry{
 		Kind: KindBatch, Log: t.Log, Epoch: b.LeaderEpoch(), Base: b.BaseOffset(), Last: b.LastOffset(),
@@ -176,7 +177,7 @@ func (j *Journal) Place(t *Tail, b batch.Batch, end int64) {
 	}
 	for {
 		g := j.open.Load()
-		at, full, sealed := 0, int64(e.Size()) > j.copied || t.ranged == g.life.Load(), false
+		at, full, sealed := 0, int64(e.Size()) > j.copied, false
 		if !full {
 			at, full, sealed = g.enter(e.Size(), int(j.spare))
 		}
@@ -204,7 +205,6 @@ func (j *Journal) PlaceSynced(t *Tail, from, to int64, epoch int32) {
 	e := Entry{Kind: KindSynced, Log: t.Log, Epoch: epoch, Base: from, Last: to - 1, End: from}
 	if g, at := j.enterSmall(&e); g != nil {
 		g.linkSync(t, at)
-		t.ranged = g.life.Load()
 		j.entered(g, t, &e, at, to)
 	}
 }

@@ -2,53 +2,59 @@
 
 package journal
 
+import "github.com/samsa-broker/samsa/engine/vfs"
+
 // keptChunk is what memory for kept groups is taken in.
 const keptChunk = 8 << 20
 
 // Kept is the entries that a scan read, in memory outside the heap: they were
-// checked, and need not be read again.
+// checked, and need not be read again. Of a journal that holds more than the
+// limit it keeps the first groups, and where the others begin.
 type Kept struct {
 	limit  int64
 	size   int64
-	over   bool
 	chunks [][]byte // each is filled up to used
 	used   []int
+	rest   *where // of the first group that is not kept; nil: all are
 }
 
-// Keep returns what keeps up to limit bytes. Of a journal that holds more it
-// keeps nothing.
+// where is where a group stands, and what must be known to read it.
+type where struct {
+	position int64
+	sequence uint64
+	most     int64
+}
+
+// Keep returns what keeps up to limit bytes.
 func Keep(limit int64) *Kept { return &Kept{limit: limit} }
 
-// Over tells that there was more than is kept.
-func (k *Kept) Over() bool { return k.over }
-
-// add copies the entries of one group.
-func (k *Kept) add(entries []byte) {
-	if k == nil || k.over || len(entries) == 0 {
+// add copies the entries of one group, which stands at p.
+func (k *Kept) add(entries []byte, p where) {
+	if k == nil || k.rest != nil || len(entries) == 0 {
 		return
 	}
-	k.size += int64(len(entries))
 	last := len(k.chunks) - 1
-	if k.size <= k.limit && (last < 0 || len(k.chunks[last])-k.used[last] < len(entries)) {
+	more := k.size+int64(len(entries)) <= k.limit
+	if more && (last < 0 || len(k.chunks[last])-k.used[last] < len(entries)) {
 		b, err := mapBuffer(max(keptChunk, int(roundUp(int64(len(entries)), Block))))
-		if err != nil {
-			k.size = k.limit + 1
-		} else {
+		if more = err == nil; more {
 			k.chunks, k.used = append(k.chunks, b), append(k.used, 0)
 			last++
 		}
 	}
-	if k.size > k.limit {
-		k.Free()
-		k.over = true
+	if !more {
+		k.rest = &p
 		return
 	}
+	k.size += int64(len(entries))
 	k.used[last] += copy(k.chunks[last][k.used[last]:], entries)
 }
 
-// Each calls fn for every entry, in order; Data is valid until Free. An error
-// of fn ends it and is returned.
-func (k *Kept) Each(fn func(e *Entry) error) error {
+// Each calls fn for every entry of the journal that was scanned from checkpoint
+// c on, in order: those that are kept, whose Data is valid until Free, and those
+// that are not, which it reads again; their Data is fn's. again is what it read.
+// An error of fn ends it and is returned.
+func (k *Kept) Each(fsys vfs.FS, dir string, c *Checkpoint, fn func(e *Entry) error) (again Scanned, err error) {
 	for i, chunk := range k.chunks {
 		for rest := chunk[:k.used[i]]; len(rest) > 0; {
 			e, next, err := DecodeEntry(rest)
@@ -56,12 +62,18 @@ func (k *Kept) Each(fn func(e *Entry) error) error {
 				err = fn(&e)
 			}
 			if err != nil {
-				return err
+				return Scanned{}, err
 			}
 			rest = next
 		}
 	}
-	return nil
+	if k.rest == nil {
+		return Scanned{}, nil
+	}
+	return scanFrom(k.rest, fsys, dir, c, func(_ uint64, e *Entry) error {
+		e.Data = append([]byte(nil), e.Data...)
+		return fn(e)
+	})
 }
 
 // Free gives the memory back.

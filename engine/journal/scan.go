@@ -67,6 +67,18 @@ func ScanInto(kept *Kept, fsys vfs.FS, dir string, c *Checkpoint, each func(sequ
 	return s.out, err
 }
 
+// scanFrom is Scan from a group in its middle on.
+func scanFrom(p *where, fsys vfs.FS, dir string, c *Checkpoint, each func(sequence uint64, e *Entry) error) (Scanned, error) {
+	s, err := openScanner(fsys, dir, c)
+	if err != nil {
+		return Scanned{}, err
+	}
+	defer s.close()
+	s.most = p.most
+	err = s.run(p.position, p.sequence, each)
+	return s.out, err
+}
+
 func openScanner(fsys vfs.FS, dir string, c *Checkpoint) (*scanner, error) {
 	s := &scanner{id: c.Journal, fileBytes: c.FileBytes, most: max(c.GroupMax, Block)}
 	if c.FileBytes < 4*Block {
@@ -126,7 +138,7 @@ func (s *scanner) run(pos int64, seq uint64, each func(uint64, *Entry) error) er
 		}
 		s.out.Groups++
 		s.out.Bytes += h.Padded
-		s.kept.add(entries)
+		s.kept.add(entries, where{pos, seq, s.most})
 		for range h.Entries {
 			var e Entry
 			if e, entries, err = DecodeEntry(entries); err != nil {

@@ -19,8 +19,7 @@ type Tail struct {
 	Sync func() error
 
 	durable atomic.Int64
-	placed  int64  // the turn's alone
-	ranged  uint64 // likewise: the life of the group that has a synced range of the log
+	placed  int64 // the turn's alone
 
 	mu    sync.Mutex // orders completions with Cut; held for a few instructions
 	marks [2]mark    // one for each group

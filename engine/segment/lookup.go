@@ -178,6 +178,16 @@ func Hop(s *Segment, from int64, fn func(h *Head, whole func() ([]byte, error)) 
 	return walk(s, from, true, fn)
 }
 
+// HopAt is Hop from a position on, where a batch stands or the file ends.
+func HopAt(s *Segment, pos int64, fn func(h *Head, whole func() ([]byte, error)) error) (read int64, err error) {
+	h, err := s.Pin()
+	if err != nil {
+		return 0, err
+	}
+	defer h.Unpin()
+	return walkAt(h, pos, s.size.Load(), true, fn)
+}
+
 func walk(s *Segment, from int64, hops bool, fn func(h *Head, whole func() ([]byte, error)) error) (read int64, err error) {
 	size := s.size.Load()
 	place, ok, err := locate(s, from, size)
@@ -189,7 +199,11 @@ func walk(s *Segment, from int64, hops bool, fn func(h *Head, whole func() ([]by
 		return 0, err
 	}
 	defer h.Unpin()
-	sc := NewScanner(h.file, place.Pos, size)
+	return walkAt(h, place.Pos, size, hops, fn)
+}
+
+func walkAt(h *Handle, pos, size int64, hops bool, fn func(h *Head, whole func() ([]byte, error)) error) (read int64, err error) {
+	sc := NewScanner(h.file, pos, size)
 	sc.hops = hops
 	for {
 		head, err := sc.Next()

@@ -61,6 +61,7 @@ func Run(t *testing.T, b Backend) {
 		{"DoneNotOnSubmittersStack", doneStack},
 		{"TimersInOrder", timersOrder},
 		{"TimersMoveAndStop", timersMove},
+		{"TimersCountFromArrival", timersArrival},
 		{"PostKeepsOrder", postOrder},
 		{"PostNeverLost", postWakes},
 		{"BackPressure", backPressure},

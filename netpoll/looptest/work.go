@@ -172,6 +172,49 @@ func timersMove(t *testing.T, b Backend) {
 	}
 }
 
+// timersArrival: a timer that is armed for what was received fires no sooner
+// after it was sent than it was armed for, however long the turn lasted in which
+// it arrived: its time counts from the beginning of a later one.
+func timersArrival(t *testing.T, b Backend) {
+	if b.Memory {
+		return // it has a clock of its own
+	}
+	r := newRig(t, b, netpoll.Options{})
+	const long, delay = 30 * time.Millisecond, 20 * time.Millisecond
+	first, busy := r.pair()
+	second, late := r.pair()
+	held, goOn, fired := make(chan error, 1), make(chan struct{}), make(chan error, 1)
+	tm := &netpoll.Timer{Fire: func(*netpoll.Timer) { fired <- nil }}
+	recv := func(s *netpoll.Sock, then func()) {
+		op := &netpoll.Op{Kind: netpoll.Recv, Sock: s}
+		op.Done = func(op *netpoll.Op) {
+			if op.N > 0 {
+				r.loop.Recycle(op.Buf)
+				then()
+			}
+		}
+		r.loop.Submit(op)
+	}
+	r.do(func() {
+		recv(busy, func() { held <- nil; <-goOn })
+		recv(late, func() { r.loop.Arm(tm, delay) })
+	})
+	if _, err := first.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	r.wait("the long turn", held)
+	<-time.After(long)
+	sent := time.Now()
+	if _, err := second.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	close(goOn)
+	r.wait("the timer", fired)
+	if took := time.Since(sent); took < delay {
+		t.Errorf("the timer of %v fired %v after what it was armed for was sent", delay, took)
+	}
+}
+
 // tick is a message that checks its poster's order.
 type tick struct {
 	n    int

@@ -97,7 +97,7 @@ func newHostWorld(t *testing.T, disk vfs.FS, epoch engine.Epoch, prepare func(*h
 	}
 	pool := func(f func()) { go f() }
 	w.set = replica.NewSet(replica.Options{Broker: 1, Dirs: []*dir.Dir{w.dir}, Homes: []replica.Home{w.home}, Pool: pool})
-	if err := w.set.Start(func(meta.Partition) *engine.Config { return engine.DefaultConfig() }); err != nil {
+	if err := errors.Join(w.set.Recover(func(meta.Partition) *engine.Config { return engine.DefaultConfig() }), w.set.Start()); err != nil {
 		t.Fatal(err)
 	}
 	o := DefaultOptions()

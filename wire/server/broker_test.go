@@ -5,6 +5,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -90,7 +91,7 @@ func newBroker(t *testing.T, loops, parts int) *broker {
 		running.Go(func() { _ = l.Run() })
 	}
 	b.set = replica.NewSet(replica.Options{Broker: 1, Dirs: []*dir.Dir{d}, Homes: homes, Pool: func(f func()) { go f() }, Now: time.Now})
-	if err := b.set.Start(func(meta.Partition) *engine.Config { return b.config }); err != nil {
+	if err := errors.Join(b.set.Recover(func(meta.Partition) *engine.Config { return b.config }), b.set.Start()); err != nil {
 		t.Fatal(err)
 	}
 	ln, err := netpoll.Listen("127.0.0.1:0", netpoll.ListenOptions{})

@@ -141,9 +141,12 @@ func (r *rig) dial() *client {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	return &client{r.t, c}
 }
+
+// patience is how long a client waits for the next reply.
+const patience = 20 * time.Second
 
 // request encodes a frame with a v1 or v2 header around body.
 func request(key, version int16, id int32, body []byte) []byte {
@@ -167,6 +170,7 @@ func (c *client) receive() (id int32, body []byte) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	_ = c.conn.SetDeadline(time.Now().Add(patience)) // for the next one: the machine may be busy
 	return id, body
 }
 

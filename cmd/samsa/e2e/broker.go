@@ -176,6 +176,9 @@ func (b *Broker) overrides() []string {
 	if loops := os.Getenv("SAMSA_LOOPS"); loops != "" {
 		props["samsa.event.loops"] = loops
 	}
+	if often, ok := b.options.Props["log.retention.check.interval.ms"]; ok {
+		props["log.initial.task.delay.ms"] = often // it waits for half a minute otherwise
+	}
 	for key, value := range b.options.Props {
 		props[key] = value
 	}

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // alter changes what is set on broker 0, or on all brokers, and gives its error.
@@ -137,14 +139,50 @@ func TestAdvertisedListenersChange(t *testing.T) {
 func TestIdleBrokerConfigsAreNamedOnce(t *testing.T) {
 	b := Start(t, Options{})
 	for _, value := range []string{"4", "5"} {
-		if err := alter(t, b.Addr, true, "num.network.threads="+value, "log.cleaner.backoff.ms=100"+value, "odd.key="+value, "producer.id.expiration.ms=100"+value); err != nil {
+		if err := alter(t, b.Addr, true, "num.network.threads="+value, "log.cleaner.backoff.ms=100"+value, "odd.key="+value); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for key, why := range map[string]string{"num.network.threads": "has no effect: no thread pool", "log.cleaner.backoff.ms": "has no effect yet: ",
-		"odd.key": "is ignored: it is kept, and neither Kafka", "producer.id.expiration.ms": "has no effect yet: it is read when the broker starts"} {
+		"odd.key": "is ignored: it is kept, and neither Kafka"} {
 		if n := strings.Count(b.Log(), "config set while the broker runs: "+key+" "+why); n != 1 {
 			t.Errorf("%s is named %d times:\n%s", key, n, b.Log())
 		}
 	}
+}
+
+// producer.id.expiration.ms acts while the broker runs, at the next check: a
+// producer that was silent for longer is forgotten, and its last batch, sent
+// again, is new.
+func TestProducerExpiryActsAtOnce(t *testing.T) {
+	b := Start(t, Options{Props: map[string]string{"producer.id.expiration.check.interval.ms": "300"}})
+	CreateTopic(t, b.Addr, "t", 1, nil)
+	raw := Dial(t, b.Addr)
+	batch := Batch(77, 0, 0, "once")
+	send := func() int64 {
+		t.Helper()
+		resp, err := raw.Call(ProduceRequest("t", 0, batch))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+		if p.ErrorCode != 0 {
+			t.Fatalf("produce answers %d", p.ErrorCode)
+		}
+		return p.BaseOffset
+	}
+	for began := time.Now(); time.Since(began) < 1500*time.Millisecond; { // some checks
+		if at := send(); at != 0 {
+			t.Fatalf("a duplicate got offset %d: the producer is forgotten after a day", at)
+		}
+	}
+	if err := alter(t, b.Addr, true, "producer.id.expiration.ms=1"); err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, 20*time.Second, func() error {
+		if at := send(); at == 0 {
+			return errors.New("the producer is known still")
+		}
+		return nil
+	})
 }

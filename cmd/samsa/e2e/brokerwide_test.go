@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -192,4 +193,28 @@ func describeBroker(t *testing.T, addr string) []kadm.Config {
 		t.Fatalf("described %+v", shown)
 	}
 	return shown[0].Configs
+}
+
+// Retention looks at logs for the first time log.initial.task.delay.ms after the
+// start, whatever its interval is.
+func TestFirstRetention(t *testing.T) {
+	b := Start(t, Options{Props: map[string]string{"log.retention.check.interval.ms": "200", "log.initial.task.delay.ms": "600000"}})
+	CreateTopic(t, b.Addr, "old", 1, map[string]string{"segment.bytes": "1000", "retention.ms": "60000"})
+	s := &shop{t: t, Broker: b}
+	if err := s.send("old", every(20, 300, time.Hour)...); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); time.Since(began) < 3*time.Second; {
+		if start := s.start("old"); start != 0 {
+			t.Fatalf("within the delay the log starts at %d", start)
+		}
+	}
+	b.Stop()
+	s.Broker = Start(t, Options{Dir: b.Dir, Props: map[string]string{"log.retention.check.interval.ms": "600000", "log.initial.task.delay.ms": "100"}})
+	Eventually(t, 20*time.Second, func() error {
+		if start := s.start("old"); start == 0 {
+			return errors.New("after the delay the log starts at 0")
+		}
+		return nil
+	})
 }

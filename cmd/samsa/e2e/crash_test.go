@@ -99,6 +99,28 @@ func recoversSoon(t *testing.T, line string) {
 	}
 }
 
+// kill -9 at a random moment of the very first start: the next one takes what
+// it left, whatever that is.
+func TestKilledFirstStart(t *testing.T) {
+	const within = 60 * time.Millisecond // a start takes 30 ms where nothing else runs
+	addr, early, n := FreeAddr(t), 0, rounds(t, "SAMSA_KILLS", 40)
+	for range n {
+		b := &Broker{t: t, Dir: filepath.Join(t.TempDir(), "data"), Addr: addr}
+		b.options.Props = map[string]string{"samsa.journal.bytes": "1048576"}
+		if b.KilledWithin(rand.N(within)) {
+			early++
+		}
+		b = b.Again()
+		CreateTopic(t, b.Addr, "first", 1, nil)
+		b.Kill()
+		_ = os.RemoveAll(b.Dir)
+	}
+	t.Logf("%d of %d were killed before they were ready", early, n)
+	if early == 0 {
+		t.Error("none was killed before it was ready: the test proves nothing")
+	}
+}
+
 // kill -9 while a recovery runs, again and again: the next recovery goes on
 // from whatever the last one left, and nothing acknowledged is lost.
 func TestKillWithinRecovery(t *testing.T) {
