@@ -63,8 +63,14 @@ func TestRowsAreNamed(t *testing.T) {
 		}
 		seen[r.id] = true
 		for _, f := range r.figures {
-			if f.aim < f.must || f.must < 1 {
+			if f.aim < f.must || f.must != 0 && f.must < 1 {
 				t.Errorf("%s %s: must %v, aim %v", r.id, f.name, f.must, f.aim)
+			}
+		}
+		for _, b := range r.bounds { // what a bound names must be there, and its aim the harder end
+			f, up := r.figure(b.figure), b.aim >= b.must
+			if up != (b.of != "own" || !f.less) {
+				t.Errorf("%s: the bound of %s: must %v, aim %v", r.id, b.figure, b.must, b.aim)
 			}
 		}
 	}
