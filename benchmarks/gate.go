@@ -57,7 +57,7 @@ func (r *runner) quietRow(ctx context.Context, w *row, rng *rand.Rand) error {
 		if err := r.void(w.id, from); err != nil {
 			return err
 		}
-		r.slots += 2 * r.blocks * len(r.contenders(w))
+		r.slots += r.slotsOf(len(r.contenders(w)))
 	}
 }
 

@@ -236,7 +236,7 @@ func TestNoisyRowIsRepeated(t *testing.T) {
 	}
 	var out bytes.Buffer
 	out.WriteString("{}\n")
-	r := &runner{systems: []*system{sys}, blocks: 1, loose: true, noisy: gateSpread, out: &out, say: func(string, ...any) {}, env: &environment{}}
+	r := &runner{systems: []*system{sys}, blocks: 2, loose: true, noisy: gateSpread, out: &out, say: func(string, ...any) {}, env: &environment{}}
 	r.began = time.Now()
 	if err := r.quietRow(t.Context(), &w, rand.New(rand.NewPCG(1, 1))); err != nil {
 		t.Fatal(err)

@@ -87,11 +87,19 @@ func (r *runner) contenders(w *row) []contender {
 	return out
 }
 
+// slotsOf is how many slots a row has with so many contenders.
+func (r *runner) slotsOf(contenders int) int {
+	if r.loose {
+		return r.blocks * contenders
+	}
+	return 2 * r.blocks * contenders
+}
+
 // count the slots of some rows.
 func (r *runner) count(list []row) int {
 	n, calibrated := 0, false
 	for i := range list {
-		n += 2 * r.blocks * len(r.contenders(&list[i]))
+		n += r.slotsOf(len(r.contenders(&list[i])))
 		if list[i].part > 0 && !calibrated {
 			n, calibrated = n+len(r.contenders(&list[i])), true
 		}
@@ -169,7 +177,7 @@ func (r *runner) row(ctx context.Context, w *row, rng *rand.Rand) error {
 		rng.Shuffle(len(cs), func(a, b int) { cs[a], cs[b] = cs[b], cs[a] })
 		mirrored := append(slices.Clone(cs), cs...)
 		slices.Reverse(mirrored[len(cs):])
-		for _, c := range mirrored {
+		for _, c := range mirrored[:r.slotsOf(len(cs))/r.blocks] {
 			if err := r.slot(ctx, w, c, block, order); err != nil {
 				return err
 			}
