@@ -15,6 +15,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/samsa-broker/samsa/benchmarks/stats"
 )
@@ -28,9 +29,10 @@ var gated = map[string]bound{
 }
 
 const (
-	gateFall    = 0.1 // of a part of the limit: more fails
-	gateSpread  = 0.1 // of a figure's own samples: more voids
-	gateRepeats = 2   // of a row that is void
+	gateFall    = 0.1             // of a part of the limit: more fails
+	gateSpread  = 0.1             // of a figure's own samples: more voids
+	gateRepeats = 2               // of a row that is void
+	gateTime    = 4 * time.Minute // after which nothing is repeated
 )
 
 // gateNoise is the spread above which a run repeats its rows.
@@ -50,7 +52,7 @@ func (r *runner) quietRow(ctx context.Context, w *row, rng *rand.Rand) error {
 			return err
 		}
 		who := r.spread(w, r.samples[from:])
-		if who == "" || try == gateRepeats {
+		if who == "" || try == gateRepeats || time.Since(r.began) > gateTime {
 			return nil
 		}
 		r.say("%s: the figures of %s spread by more than %.0f %%: void, once more", w.id, who, r.noisy*100)

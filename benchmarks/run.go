@@ -307,7 +307,7 @@ func (o *options) systemsOf(ctx context.Context, r *runner) error {
 		}
 		r.systems = append(r.systems, s)
 		r.say("%s serves on %s after %v, %d MiB resident", id, s.addr, s.took.Round(time.Millisecond), s.group.RSS()>>20)
-		if strings.HasPrefix(id, "k") {
+		if strings.HasPrefix(id, "k") && !r.loose {
 			r.say("warming %s", id)
 			if err := warm(ctx, r, s); err != nil {
 				return fmt.Errorf("warming %s: %w", id, err)

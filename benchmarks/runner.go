@@ -282,7 +282,7 @@ func (r *runner) once(ctx context.Context, w *row, c contender, block, order int
 	if !r.loose {
 		settle(ctx)
 	}
-	s := &slot{ctx: ctx, sys: c.sys, env: r.env, flush: c.flush, scale: r.scale, seed: r.seed + uint64(order), most: r.most, part: w.part, figures: got.Figures,
+	s := &slot{ctx: ctx, sys: c.sys, env: r.env, flush: c.flush, loose: r.loose, scale: r.scale, seed: r.seed + uint64(order), most: r.most, part: w.part, figures: got.Figures,
 		topic: fmt.Sprintf("bench-%s-%d-%d-%d", strings.ToLower(w.id), block+1, order, r.done)}
 	if err := s.awake(); err != nil {
 		got.Failed, got.Figures = err.Error(), nil

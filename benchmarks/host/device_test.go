@@ -56,6 +56,13 @@ func TestSettingsAreRestored(t *testing.T) {
 	if setting(name) != "61" {
 		t.Errorf("it is %s", setting(name))
 	}
+	again, err := s.Stock(name)
+	if err != nil || setting(name) != old {
+		t.Errorf("for a row it is %s, was %s: %v", setting(name), old, err)
+	}
+	if again(); setting(name) != "61" {
+		t.Errorf("after the row it is %s", setting(name))
+	}
 	for range 2 {
 		if err := s.Restore(); err != nil {
 			t.Fatal(err)
