@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -70,7 +71,7 @@ func (k kafka39) start(e *environment, s *system) error {
 	zoo := fmt.Sprintf("dataDir=%s\nclientPort=%s\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\nadmin.enableServer=false\ntickTime=2000\nmaxSessionTimeout=600000\n",
 		data, port)
 	props := "broker.id=1\nlisteners=PLAINTEXT://" + s.addr + "\nlog.dirs=" + s.dir + "\nzookeeper.connect=" + zk +
-		"\nzookeeper.session.timeout.ms=600000\n" + commonKafka + k.more
+		"\nzookeeper.session.timeout.ms=" + strconv.FormatInt(s.session.Milliseconds(), 10) + "\n" + commonKafka + k.more
 	log4j := "log4j.rootLogger=WARN, f\nlog4j.appender.f=org.apache.log4j.ConsoleAppender\nlog4j.appender.f.layout=org.apache.log4j.PatternLayout\n" +
 		"log4j.appender.f.layout.ConversionPattern=[%d] %p %m (%c)%n\n"
 	files, err := e.files(s.name, map[string]string{"zoo.properties": zoo, "server.properties": props, "log4j.properties": log4j})
@@ -105,7 +106,7 @@ func (k kafka4) start(e *environment, s *system) error {
 	props := "process.roles=broker,controller\nnode.id=1\nlisteners=PLAINTEXT://" + s.addr + ",CONTROLLER://" + control +
 		"\nadvertised.listeners=PLAINTEXT://" + s.addr + "\ncontroller.listener.names=CONTROLLER\n" +
 		"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\ncontroller.quorum.voters=1@" + control +
-		"\nlog.dirs=" + s.dir + "\nbroker.session.timeout.ms=600000\nshare.coordinator.state.topic.replication.factor=1\n" +
+		"\nlog.dirs=" + s.dir + "\nbroker.session.timeout.ms=" + strconv.FormatInt(s.session.Milliseconds(), 10) + "\nshare.coordinator.state.topic.replication.factor=1\n" +
 		"share.coordinator.state.topic.min.isr=1\n" + commonKafka + k.more
 	log4j := "rootLogger.level=warn\nrootLogger.appenderRef.f.ref=F\nappender.f.type=Console\nappender.f.name=F\n" +
 		"appender.f.layout.type=PatternLayout\nappender.f.layout.pattern=[%d] %p %m (%c)%n\n"

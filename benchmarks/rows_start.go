@@ -41,7 +41,7 @@ func (s *slot) fresh(id string, before func(*system) error, f func(*slot) error)
 	if err := outer.group.Freeze(); err != nil {
 		return err
 	}
-	sys, err := s.env.startAs(s.ctx, id, id+"-fresh")
+	sys, err := s.env.startFresh(s.ctx, id)
 	if err != nil {
 		return err
 	}
@@ -114,6 +114,9 @@ func startKilled(s *slot) error {
 		}
 		if err := s.sys.end(syscall.SIGKILL, time.Minute); err != nil {
 			return err
+		}
+		if s.sys.side != nil {
+			time.Sleep(2 * s.sys.session) // until ZooKeeper lets its name go: not counted against Kafka
 		}
 		if err := s.startAgain(made.Records); err != nil {
 			return err

@@ -35,9 +35,11 @@ type system struct {
 	side  *host.Group // of what it needs beside it (ZooKeeper); may be nil
 	log   string      // what its processes printed
 	boot  func() error
-	began time.Time // when its broker was last started
-	took  time.Duration
-	adm   *kadm.Client // nil: there is nothing to administer
+	// session is how long a Kafka's controller believes in a broker that is gone.
+	session time.Duration
+	began   time.Time // when its broker was last started
+	took    time.Duration
+	adm     *kadm.Client // nil: there is nothing to administer
 }
 
 // kind is a system there is.
@@ -101,13 +103,22 @@ func (e *environment) start(ctx context.Context, id string) (*system, error) {
 	return e.startAs(ctx, id, id)
 }
 
-// startAs starts one more of a kind under another name, its folder empty.
+// startFresh starts one more of a kind, which may be killed and started again.
+func (e *environment) startFresh(ctx context.Context, id string) (*system, error) {
+	return e.startAs(ctx, id, id+"-fresh")
+}
+
+// startAs starts one of a kind under another name, its folder empty.
 func (e *environment) startAs(ctx context.Context, id, name string) (*system, error) {
 	i := slices.IndexFunc(kinds, func(k kind) bool { return k.id == id })
 	if i < 0 {
 		return nil, fmt.Errorf("no system %q: there are %s", id, strings.Join(systemIDs(), ", "))
 	}
-	s := &system{id: id, name: name, dir: filepath.Join(e.dir, name), log: filepath.Join(e.dir, name+".log")}
+	s := &system{id: id, name: name, dir: filepath.Join(e.dir, name), log: filepath.Join(e.dir, name+".log"),
+		session: 10 * time.Minute} // it is frozen while others are measured
+	if name != id { // it is not frozen, and may be killed
+		s.session = 9 * time.Second // what Kafka 4.x ships with; 3.9 has twice that
+	}
 	err := errors.Join(os.RemoveAll(s.dir), os.MkdirAll(s.dir, 0o755))
 	if err != nil {
 		return nil, err
