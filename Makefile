@@ -11,7 +11,7 @@ TESTFLAGS ?=
 PEERS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check race fuzz corpus engine peers conformance captures powercut cross soak bench-deps bench bench-full clean
+.PHONY: help build run test check race fuzz corpus engine peers conformance captures powercut cross soak bench-deps bench bench-full bench-matrix bench-fs bench-gate bench-rehearse clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -72,11 +72,24 @@ soak: ## the full counts, in parts of at most 40 minutes: make soak PART=help
 bench-deps: ## install the peers of the benchmarks: Kafka 3.9 and 4.x
 	cmd/samsa/e2e/conformance/peers/install debian kafka39 kafka4
 
-bench: bench-deps ## the small set beside Kafka 3.9 and the null broker, on a quiet machine
-	$(GO) run ./benchmarks run --set ci --systems samsa,samsa-kafka,k39,null
+bench: bench-deps ## the small set beside Kafka 3.9 and the null brokers, on a quiet machine
+	$(GO) run ./benchmarks run --set ci
 
 bench-full: bench-deps ## every row beside both Kafkas, stock and tuned
-	$(GO) run ./benchmarks run --set full --systems samsa,samsa-kafka,k39,k39-tuned,k4,k4-tuned,null
+	$(GO) run ./benchmarks run --set full
+
+bench-matrix: ## the small set on every backend of ours, with one loop and two
+	$(GO) run ./benchmarks run --set matrix
+
+bench-fs: bench-deps ## W9 and W18 on ext4 with a journal and on xfs, on loop devices (root)
+	$(GO) run ./benchmarks run --set fs --on ext4
+	$(GO) run ./benchmarks run --set fs --on xfs
+
+bench-gate: ## has a part of the limit been lost since benchmarks/gate.json was recorded?
+	$(GO) run ./benchmarks run --set gate
+
+bench-rehearse: bench-deps ## does every row still run? Its figures mean nothing
+	$(GO) run ./benchmarks run --set full --rehearse
 
 clean: ## remove what build, run and peers made
 	rm -rf bin data .cache

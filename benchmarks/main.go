@@ -12,23 +12,31 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"net"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/samsa-broker/samsa/benchmarks/limit"
+	"github.com/samsa-broker/samsa/benchmarks/null"
 )
 
 func main() {
 	root := &cobra.Command{
 		Use:   "benchmarks",
 		Short: "Measure Samsa beside Kafka and the null broker",
-		Example: `  go run ./benchmarks run --set ci --systems samsa,samsa-kafka,null
-  go run ./benchmarks run --set full --systems samsa,samsa-kafka,k39,k4,null --rows W1,W12
-  go run ./benchmarks report benchmarks/results/2026-11-29-ci.jsonl`,
+		Example: `  go run ./benchmarks run --set ci
+  go run ./benchmarks run --set full --rows W1,W12
+  go run ./benchmarks report benchmarks/results/2026-11-29-ci.jsonl
+  go run ./benchmarks plot`,
 		SilenceUsage: true,
 	}
-	root.AddCommand(runCommand(), reportCommand(), nullCommand(), listCommand())
+	root.AddCommand(runCommand(), reportCommand(), nullCommand(), listCommand(), plotCommand())
 	ctx, stop := signal.NotifyContext(rootContext, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := root.ExecuteContext(ctx); err != nil {
@@ -41,14 +49,22 @@ func listCommand() *cobra.Command {
 		Use: "list", Short: "List the rows and the systems", Args: cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
 			for _, r := range rows() {
-				set := "full"
-				if r.ci {
-					set = "ci, full"
+				var in []string
+				for _, name := range slices.Sorted(maps.Keys(sets)) {
+					if sets[name].rows(&r) {
+						in = append(in, name)
+					}
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%-5s %-9s %s\n", r.id, set, r.story)
+				fmt.Fprintf(cmd.OutOrStdout(), "%-9s %-22s %s\n", r.id, strings.Join(in, ","), r.story)
+			}
+			for _, name := range slices.Sorted(maps.Keys(sets)) {
+				fmt.Fprintf(cmd.OutOrStdout(), "--set %-7s %s\n", name, sets[name].story)
+			}
+			for _, l := range limit.Lines() {
+				fmt.Fprintf(cmd.OutOrStdout(), "%-5s %s\n", l.ID, l.Story)
 			}
 			for _, k := range kinds {
-				fmt.Fprintf(cmd.OutOrStdout(), "%-15s %s\n", k.id, k.story)
+				fmt.Fprintf(cmd.OutOrStdout(), "%-24s %s\n", k.id, k.story)
 			}
 		},
 	}
@@ -60,27 +76,35 @@ func reportCommand() *cobra.Command {
 		Use: "report FILE.jsonl", Short: "Print the table of a run that was written down", Args: cobra.ExactArgs(1),
 		Example: "  go run ./benchmarks report benchmarks/results/2026-11-29-ci.jsonl --svg plot.svg",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := os.Open(args[0])
+			r, err := readFile(args[0])
 			if err != nil {
 				return err
-			}
-			defer f.Close()
-			r, err := readResult(f)
-			if err != nil {
-				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			r.print(cmd.OutOrStdout())
 			if svg == "" {
 				return nil
 			}
-			out, err := os.Create(svg)
-			if err != nil {
-				return err
-			}
-			r.plot(out)
-			return out.Close()
+			return drawPlot(r, svg)
 		},
 	}
 	cmd.Flags().StringVar(&svg, "svg", "", "also draw the plot into this file")
+	return cmd
+}
+
+func nullCommand() *cobra.Command {
+	var listen, dir string
+	cmd := &cobra.Command{
+		Use: "null", Short: "Be the null broker, until it is killed", Args: cobra.NoArgs,
+		Example: "  benchmarks null --listen 127.0.0.1:9099 --dir /var/tmp/null",
+		RunE: func(*cobra.Command, []string) error {
+			ln, err := net.Listen("tcp", listen)
+			if err != nil {
+				return err
+			}
+			return null.New(dir).Serve(ln)
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "address to listen on")
+	cmd.Flags().StringVar(&dir, "dir", ".", "folder of its files")
 	return cmd
 }

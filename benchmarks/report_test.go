@@ -5,6 +5,10 @@
 package main
 
 import (
+	"archive/zip"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -63,9 +67,64 @@ func TestRowsAreNamed(t *testing.T) {
 		}
 		seen[r.id] = true
 		for _, f := range r.figures {
-			if f.aim < f.must || f.must < 1 {
+			if f.aim < f.must || f.must != 0 && f.must < 1 {
 				t.Errorf("%s %s: must %v, aim %v", r.id, f.name, f.must, f.aim)
 			}
 		}
+		for _, b := range r.bounds { // what a bound names must be there, and its aim the harder end
+			f, up := r.figure(b.figure), b.aim >= b.must
+			if up != (b.of != "own" || !f.less) {
+				t.Errorf("%s: the bound of %s: must %v, aim %v", r.id, b.figure, b.must, b.aim)
+			}
+		}
+	}
+}
+
+// The version of a Kafka is what its jar says of itself.
+func TestKafkaVersion(t *testing.T) {
+	jars := t.TempDir()
+	if _, err := kafkaVersion(jars, "kafka39"); err == nil {
+		t.Error("no jar has a version")
+	}
+	if err := os.Mkdir(filepath.Join(jars, "kafka39"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(filepath.Join(jars, "kafka39", "kafka-clients-9.9.jar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := zip.NewWriter(f)
+	w, err := z.Create("kafka/kafka-version.properties")
+	if err == nil {
+		_, err = w.Write([]byte("commitId=12ab\nversion=3.9.2\n"))
+	}
+	if err = errors.Join(err, z.Close(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := kafkaVersion(jars, "kafka39"); v != "3.9.2" || err != nil {
+		t.Errorf("it is %q: %v", v, err)
+	}
+}
+
+// A bound is judged by the worse end, of numbers of ours and of parts of a limit
+// line of the same run.
+func TestBoundsOfARow(t *testing.T) {
+	r, err := readResult(strings.NewReader(`{"seed":1,"systems":["samsa"]}
+{"row":"L8","contender":"machine","figures":{"overwrite":8000}}
+{"row":"L8","contender":"machine","figures":{"overwrite":8000}}
+{"row":"W11","contender":"samsa","figures":{"acks":7600}}
+{"row":"W11","contender":"samsa","figures":{"acks":7500}}
+{"row":"W16","contender":"samsa","figures":{"KiB a connection":7}}
+{"row":"W16","contender":"samsa","figures":{"KiB a connection":8.5}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]stats.Verdict{}
+	for _, h := range r.bounds() {
+		got[h.row] = h.verdict
+	}
+	if len(got) != 2 || got["W11"] != stats.Held || got["W16"] != stats.Missed {
+		t.Errorf("the bounds are %v", got)
 	}
 }

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,83 +13,142 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/samsa-broker/samsa/benchmarks/host"
+	"github.com/samsa-broker/samsa/benchmarks/null"
 )
 
 // system is one broker under test, with its processes in a group of their own.
 type system struct {
-	id    string
+	id    string // of its kind
+	name  string // of this one: its folder, its group, its log
 	addr  string
 	dir   string
 	group *host.Group
-	log   string // what its processes printed
-	took  time.Duration
-	adm   *kadm.Client // nil: there is nothing to administer
-	extra func()       // ends what stands beside the group; may be nil
+	side  *host.Group // of what it needs beside it (ZooKeeper); may be nil
+	log   string      // what its processes printed
+	boot  func() error
+	// session is how long a Kafka's controller believes in a broker that is gone.
+	session time.Duration
+	began   time.Time // when its broker was last started
+	took    time.Duration
+	adm     *kadm.Client // nil: there is nothing to administer
 }
 
-// kinds lists the systems there are, in the order of a report.
-var kinds = []struct {
+// kind is a system there is.
+type kind struct {
 	id, story string
 	start     func(e *environment, s *system) error
-}{
-	{"null", "the null broker: receive, check, write, answer; no broker does better", startNull},
-	{"samsa", "Samsa as it ships: an ack means on disk", func(e *environment, s *system) error { return startSamsa(e, s, "journal") }},
-	{"samsa-kafka", "Samsa with samsa.durability=kafka: an ack means in the page cache, as Kafka's does",
-		func(e *environment, s *system) error { return startSamsa(e, s, "kafka") }},
-	{"k39", "Kafka 3.9 with ZooKeeper, as it ships", func(e *environment, s *system) error { return startKafka39(e, s, "") }},
-	{"k39-tuned", "Kafka 3.9, socket buffers on automatic, 2 network and 4 io threads",
-		func(e *environment, s *system) error { return startKafka39(e, s, tuned) }},
-	{"k4", "Kafka 4.x with KRaft, as it ships", func(e *environment, s *system) error { return startKafka4(e, s, "") }},
-	{"k4-tuned", "Kafka 4.x, tuned likewise", func(e *environment, s *system) error { return startKafka4(e, s, tuned) }},
 }
 
-const tuned = "socket.send.buffer.bytes=-1\nsocket.receive.buffer.bytes=-1\nnum.network.threads=2\nnum.io.threads=4\n"
+// kinds lists the systems, in the order of a report.
+var kinds = append([]kind{
+	{"null", "the null broker: receive, check, write, answer; no broker does better", startNull},
+	{"null-c", "the null broker in C: what Go itself costs lies between the two", startNullC},
+	{"samsa", "Samsa as it ships: an ack means on disk", samsa{}.start},
+	{"samsa-kafka", "Samsa with samsa.durability=kafka: an ack means in the page cache, as Kafka's does", samsa{kafka: true}.start},
+	{"samsa-garbage", "Samsa beside 400 MB of live heap and 300 MB/s of garbage", samsa{garbage: true}.start},
+	{"k39", "Kafka 3.9 with ZooKeeper, as it ships", kafka39{}.start},
+	{"k39-tuned", "Kafka 3.9, socket buffers on automatic, 2 network and 4 io threads", kafka39{tuned}.start},
+	{"k4", "Kafka 4.x with KRaft, as it ships", kafka4{}.start},
+	{"k4-tuned", "Kafka 4.x, tuned likewise", kafka4{tuned}.start},
+}, variants()...)
+
+// variants are Samsa on each backend, with one loop and two, in both modes.
+func variants() []kind {
+	var out []kind
+	for _, netpoll := range []string{"uring", "epoll", "portable"} {
+		for _, loops := range []string{"1", "2"} {
+			for _, kafka := range []bool{false, true} {
+				k := kind{id: "samsa-" + netpoll + "-" + loops, story: "Samsa on " + netpoll + ", " + loops + " of its loops",
+					start: samsa{netpoll: netpoll, loops: loops, kafka: kafka}.start}
+				if kafka {
+					k.id += "-kafka"
+					k.story += ", samsa.durability=kafka"
+				}
+				out = append(out, k)
+			}
+		}
+	}
+	return out
+}
+
+// ours tells whether a system is Samsa.
+func ours(id string) bool { return strings.HasPrefix(id, "samsa") }
+
+// null tells whether a system is a limit line.
+func isNull(id string) bool { return id == "null" || id == "null-c" }
 
 // environment is what starting a system takes.
 type environment struct {
-	dir     string // of the whole run
-	bin     string // of Samsa
-	self    string // of this program, which is the null broker, too
-	jars    string // folder of the peers' jars
-	cpus    string // of the brokers
-	netpoll string // samsa.netpoll
-	loops   string // samsa.event.loops
+	dir     string                 // of the whole run
+	bin     string                 // of Samsa
+	self    string                 // of this program, which is the null broker, too
+	jars    string                 // folder of the peers' jars
+	cpus    string                 // of the brokers
+	netpoll string                 // samsa.netpoll
+	loops   string                 // samsa.event.loops
+	garbage func() (string, error) // makes the binary that can make garbage
 }
 
-// start starts one system and waits until it answers.
+// start starts one system under its own id and waits until it answers.
 func (e *environment) start(ctx context.Context, id string) (*system, error) {
-	for _, k := range kinds {
-		if k.id != id {
-			continue
-		}
-		s := &system{id: id, dir: filepath.Join(e.dir, id)}
-		s.log = filepath.Join(e.dir, id+".log")
-		if err := os.MkdirAll(s.dir, 0o755); err != nil {
-			return nil, err
-		}
-		var err error
-		if s.group, err = host.NewGroup(id, e.cpus); err != nil {
-			return nil, err
-		}
-		began := time.Now()
-		if err = k.start(e, s); err == nil {
-			err = s.await(ctx)
-		}
-		s.took = time.Since(began)
-		if err != nil {
-			s.stop()
-			return nil, fmt.Errorf("%s does not start: %w%s", id, err, tail(s.log))
-		}
-		return s, nil
+	return e.startAs(ctx, id, id)
+}
+
+// startFresh starts one more of a kind, which may be killed and started again.
+func (e *environment) startFresh(ctx context.Context, id string) (*system, error) {
+	return e.startAs(ctx, id, id+"-fresh")
+}
+
+// startAs starts one of a kind under another name, its folder empty.
+func (e *environment) startAs(ctx context.Context, id, name string) (*system, error) {
+	i := slices.IndexFunc(kinds, func(k kind) bool { return k.id == id })
+	if i < 0 {
+		return nil, fmt.Errorf("no system %q: there are %s", id, strings.Join(systemIDs(), ", "))
 	}
-	return nil, fmt.Errorf("no system %q: there are %s", id, strings.Join(systemIDs(), ", "))
+	s := &system{id: id, name: name, dir: filepath.Join(e.dir, name), log: filepath.Join(e.dir, name+".log"),
+		session: 10 * time.Minute} // it is frozen while others are measured
+	if name != id { // it is not frozen, and may be killed
+		s.session = 9 * time.Second // what Kafka 4.x ships with; 3.9 has twice that
+	}
+	err := errors.Join(os.RemoveAll(s.dir), os.MkdirAll(s.dir, 0o755))
+	if err != nil {
+		return nil, err
+	}
+	if s.group, err = host.NewGroup(name, e.cpus); err != nil {
+		return nil, err
+	}
+	if s.addr, err = freeAddr(); err == nil {
+		err = kinds[i].start(e, s)
+	}
+	if err == nil {
+		err = s.again(ctx)
+	}
+	if err != nil {
+		s.stop()
+		return nil, fmt.Errorf("%s does not start: %w%s", name, err, tail(s.log))
+	}
+	return s, nil
+}
+
+// again starts the broker's process, whose folder may hold something, and waits
+// until it answers.
+func (s *system) again(ctx context.Context) error {
+	s.began = time.Now()
+	err := s.boot()
+	if err == nil {
+		err = s.await(ctx)
+	}
+	s.took = time.Since(s.began)
+	return err
 }
 
 func systemIDs() []string {
@@ -108,15 +168,27 @@ func tail(path string) string {
 	return "\n" + string(b[max(0, len(b)-2000):])
 }
 
+// end lets the broker's process end by a signal, and kills it when it takes
+// longer than wait.
+func (s *system) end(sig syscall.Signal, wait time.Duration) error { return s.group.End(sig, wait) }
+
 // stop ends the system's processes.
 func (s *system) stop() {
 	if s.adm != nil {
 		s.adm.Close()
 	}
 	s.group.Close()
-	if s.extra != nil {
-		s.extra()
+	if s.side != nil {
+		s.side.Close()
 	}
+}
+
+// cpu is the processor time of all its processes.
+func (s *system) cpu() time.Duration {
+	if s.side != nil {
+		return s.group.CPU() + s.side.CPU()
+	}
+	return s.group.CPU()
 }
 
 // run starts a process of the system, its output in the log.
@@ -142,7 +214,7 @@ func (s *system) await(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), err)
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }
@@ -153,7 +225,7 @@ func (s *system) ping(ctx context.Context) error {
 		return err
 	}
 	_ = c.Close()
-	if s.id == "null" {
+	if isNull(s.id) {
 		return nil
 	}
 	cl, err := kgo.NewClient(kgo.SeedBrokers(s.addr))
@@ -166,6 +238,9 @@ func (s *system) ping(ctx context.Context) error {
 	if _, err := adm.ListBrokers(one); err != nil {
 		adm.Close()
 		return err
+	}
+	if s.adm != nil {
+		s.adm.Close()
 	}
 	s.adm = adm
 	return nil
@@ -181,145 +256,54 @@ func freeAddr() (string, error) {
 	return ln.Addr().String(), nil
 }
 
-func startNull(e *environment, s *system) (err error) {
-	if s.addr, err = freeAddr(); err != nil {
-		return err
-	}
-	return s.run(s.group.Command(e.self, "null", "--listen", s.addr, "--dir", s.dir))
+func startNull(e *environment, s *system) error {
+	s.boot = func() error { return s.run(s.group.Command(e.self, "null", "--listen", s.addr, "--dir", s.dir)) }
+	return nil
 }
 
-func startSamsa(e *environment, s *system, durability string) (err error) {
-	if s.addr, err = freeAddr(); err != nil {
-		return err
+func startNullC(e *environment, s *system) error {
+	bin := filepath.Join(e.dir, "null-c.bin")
+	if _, err := os.Stat(bin); err != nil {
+		if err := null.BuildC(bin); err != nil {
+			return err
+		}
+	}
+	_, port, _ := net.SplitHostPort(s.addr) // an address that was just listened on
+	s.boot = func() error { return s.run(s.group.Command(bin, port, s.dir)) }
+	return nil
+}
+
+// samsa is a way to start Samsa; what is empty is as the run's options say.
+type samsa struct {
+	netpoll, loops string
+	kafka, garbage bool
+}
+
+func (k samsa) start(e *environment, s *system) error {
+	bin, durability := e.bin, "journal"
+	if k.kafka {
+		durability = "kafka"
 	}
 	args := []string{"start"}
 	for _, o := range []string{
 		"listeners=PLAINTEXT://" + s.addr, "log.dirs=" + s.dir, "samsa.durability=" + durability, "samsa.admin.listener=none",
 		"auto.create.topics.enable=false", "group.initial.rebalance.delay.ms=0", "log.segment.delete.delay.ms=1000",
-		"samsa.netpoll=" + e.netpoll, "samsa.event.loops=" + e.loops,
+		"samsa.netpoll=" + cmp.Or(k.netpoll, e.netpoll), "samsa.event.loops=" + cmp.Or(k.loops, e.loops),
 	} {
 		args = append(args, "--override", o)
 	}
-	return s.run(s.group.Command(e.bin, args...))
-}
-
-const commonKafka = `num.partitions=1
-auto.create.topics.enable=false
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-group.initial.rebalance.delay.ms=0
-log.retention.hours=168
-log.segment.delete.delay.ms=1000
-`
-
-// jvm is how Kafka's own scripts start a JVM with a heap of the given size.
-func jvm(heap, cp, log string) []string {
-	return []string{
-		"-Xmx" + heap, "-Xms" + heap, "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35",
-		"-XX:+ExplicitGCInvokesConcurrent", "-XX:MaxInlineLevel=15", "-Djava.awt.headless=true", "-Dkafka.logs.dir=" + log, "-cp", cp,
-	}
-}
-
-func (e *environment) classPath(peer string) (string, error) {
-	dir := filepath.Join(e.jars, peer)
-	if _, err := os.Stat(filepath.Join(dir, ".complete")); err != nil {
-		return "", fmt.Errorf("no jars of %s in %s: run make bench-deps", peer, e.jars)
-	}
-	return filepath.Join(dir, "*"), nil
-}
-
-func startKafka39(e *environment, s *system, more string) error {
-	cp, err := e.classPath("kafka39")
-	if err != nil {
-		return err
-	}
-	zk, err := freeAddr()
-	if err != nil {
-		return err
-	}
-	if s.addr, err = freeAddr(); err != nil {
-		return err
-	}
-	side, err := host.NewGroup(s.id+"_zookeeper", e.cpus)
-	if err != nil {
-		return err
-	}
-	s.extra = side.Close
-	_, port, _ := net.SplitHostPort(zk)
-	zoo := fmt.Sprintf("dataDir=%s\nclientPort=%s\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\nadmin.enableServer=false\ntickTime=2000\nmaxSessionTimeout=600000\n",
-		filepath.Join(e.dir, s.id+"-zk"), port)
-	props := "broker.id=1\nlisteners=PLAINTEXT://" + s.addr + "\nlog.dirs=" + s.dir + "\nzookeeper.connect=" + zk +
-		"\nzookeeper.session.timeout.ms=600000\n" + commonKafka + more
-	log4j := "log4j.rootLogger=WARN, f\nlog4j.appender.f=org.apache.log4j.ConsoleAppender\nlog4j.appender.f.layout=org.apache.log4j.PatternLayout\n" +
-		"log4j.appender.f.layout.ConversionPattern=[%d] %p %m (%c)%n\n"
-	files, err := e.files(s.id, map[string]string{"zoo.properties": zoo, "server.properties": props, "log4j.properties": log4j})
-	if err != nil {
-		return err
-	}
-	logging := "-Dlog4j.configuration=file:" + files["log4j.properties"]
-	z := append(jvm("256M", cp, e.dir), logging, "org.apache.zookeeper.server.quorum.QuorumPeerMain", files["zoo.properties"])
-	if err := s.run(side.Command("java", z...)); err != nil {
-		return err
-	}
-	if err := listens(zk); err != nil {
-		return err
-	}
-	return s.run(s.group.Command("java", append(jvm("1G", cp, e.dir), logging, "kafka.Kafka", files["server.properties"])...))
-}
-
-func startKafka4(e *environment, s *system, more string) error {
-	cp, err := e.classPath("kafka4")
-	if err != nil {
-		return err
-	}
-	control, err := freeAddr()
-	if err != nil {
-		return err
-	}
-	if s.addr, err = freeAddr(); err != nil {
-		return err
-	}
-	props := "process.roles=broker,controller\nnode.id=1\nlisteners=PLAINTEXT://" + s.addr + ",CONTROLLER://" + control +
-		"\nadvertised.listeners=PLAINTEXT://" + s.addr + "\ncontroller.listener.names=CONTROLLER\n" +
-		"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\ncontroller.quorum.voters=1@" + control +
-		"\nlog.dirs=" + s.dir + "\nbroker.session.timeout.ms=600000\nshare.coordinator.state.topic.replication.factor=1\n" +
-		"share.coordinator.state.topic.min.isr=1\n" + commonKafka + more
-	log4j := "rootLogger.level=warn\nrootLogger.appenderRef.f.ref=F\nappender.f.type=Console\nappender.f.name=F\n" +
-		"appender.f.layout.type=PatternLayout\nappender.f.layout.pattern=[%d] %p %m (%c)%n\n"
-	files, err := e.files(s.id, map[string]string{"server.properties": props, "log4j2.properties": log4j})
-	if err != nil {
-		return err
-	}
-	format := exec.Command("java", "-Xmx256M", "-cp", cp, "kafka.tools.StorageTool", "format", "-t", "AAAAAAAAQACAAAAAAAAAAQ", "-c", files["server.properties"])
-	if out, err := format.CombinedOutput(); err != nil {
-		return fmt.Errorf("format: %w: %s", err, out)
-	}
-	args := append(jvm("1G", cp, e.dir), "-Dlog4j2.configurationFile="+files["log4j2.properties"], "kafka.Kafka", files["server.properties"])
-	return s.run(s.group.Command("java", args...))
-}
-
-// files writes configuration files and returns their paths.
-func (e *environment) files(id string, texts map[string]string) (map[string]string, error) {
-	out := map[string]string{}
-	for name, text := range texts {
-		out[name] = filepath.Join(e.dir, id+"-"+name)
-		if err := os.WriteFile(out[name], []byte(text), 0o644); err != nil {
-			return nil, err
+	if k.garbage {
+		var err error
+		if bin, err = e.garbage(); err != nil {
+			return err
 		}
 	}
-	return out, nil
-}
-
-// listens waits until somebody does.
-func listens(addr string) error {
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		c, err := net.DialTimeout("tcp", addr, time.Second)
-		if err == nil {
-			return c.Close()
+	s.boot = func() error {
+		cmd := s.group.Command(bin, args...)
+		if k.garbage {
+			cmd.Env = append(os.Environ(), "SAMSA_GARBAGE=on")
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s: nobody listens after 30 s: %w", addr, err)
-		}
+		return s.run(cmd)
 	}
+	return nil
 }

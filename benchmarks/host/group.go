@@ -175,6 +175,33 @@ func (g *Group) freeze(state string, sig syscall.Signal) error {
 	return nil
 }
 
+// Limit bounds the memory of the group, page cache included, in bytes.
+func (g *Group) Limit(n int64) error {
+	if !g.cgroup {
+		return fmt.Errorf("host: %s: no control group of memory", g.name)
+	}
+	return g.write("memory", "memory.limit_in_bytes", strconv.FormatInt(n, 10))
+}
+
+// End sends a signal to what was started in the group and waits for its end; what
+// is still there after wait is killed, and End says so.
+func (g *Group) End(sig syscall.Signal, wait time.Duration) error {
+	var failed error
+	for _, c := range g.roots {
+		if c.Process == nil {
+			continue
+		}
+		_ = c.Process.Signal(sig) // it may have ended by itself
+		late := time.AfterFunc(wait, func() { _ = c.Process.Kill() })
+		_ = c.Wait() // its status is that of a killed one
+		if !late.Stop() {
+			failed = fmt.Errorf("host: %s has not ended %v after %v", g.name, wait, sig)
+		}
+	}
+	g.roots = nil
+	return failed
+}
+
 // Close kills what runs in the group and removes it.
 func (g *Group) Close() {
 	_ = g.Thaw() // what is frozen cannot die

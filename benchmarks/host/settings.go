@@ -46,6 +46,34 @@ func (s *Settings) Set(name, value string) error {
 	return nil
 }
 
+// Stock gives some settings the values they had before the run until again is
+// called.
+func (s *Settings) Stock(names ...string) (again func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := map[string]string{}
+	again = func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for name, value := range changed {
+			if _, ok := s.old[name]; ok { // else everything was put back meanwhile
+				_ = os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0o644) // it could be written before
+			}
+		}
+	}
+	for _, name := range names {
+		old, ok := s.old[name]
+		if !ok {
+			continue
+		}
+		changed[name] = setting(name)
+		if err := os.WriteFile(filepath.Join("/proc/sys", name), []byte(old), 0o644); err != nil {
+			return again, fmt.Errorf("host: cannot set %s to %s: %w", name, old, err)
+		}
+	}
+	return again, nil
+}
+
 // Restore puts everything back; it may be called twice and from any goroutine.
 func (s *Settings) Restore() error {
 	s.mu.Lock()

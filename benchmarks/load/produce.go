@@ -45,8 +45,9 @@ type Result struct {
 // NewLatency makes a histogram of microseconds up to a minute.
 func NewLatency() *hdrhistogram.Histogram { return hdrhistogram.New(1, 60_000_000, 3) }
 
-// variants is how many different batches a connection sends to a partition.
-const variants = 4
+// variants is how many different batches a connection sends to a partition: four,
+// fewer where the partitions are very many.
+func (p *Produce) variants() int { return min(4, max(1, 4096/p.Partitions)) }
 
 // Run carries the workload out.
 func (p Produce) Run(ctx context.Context) (Result, error) {
@@ -133,7 +134,7 @@ func (p *Produce) worker(i int) (*producer, error) {
 	}
 	rng, now := rand.New(rand.NewPCG(p.Seed, uint64(i))), time.Now().UnixMilli()
 	off := int64(0)
-	for range variants {
+	for range p.variants() {
 		batch := p.Shape.batch(rng, now)
 		w.batchBytes = len(batch)
 		for part := range p.Partitions {

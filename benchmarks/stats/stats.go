@@ -101,3 +101,30 @@ func Judge(r Interval, threshold float64, samples int) Verdict {
 	}
 	return Short
 }
+
+// The verdicts of a bound.
+const (
+	Reached Verdict = "aim reached"
+	Held    Verdict = "held"
+	Missed  Verdict = "missed"
+)
+
+// Bound holds the worse end of an interval to two numbers: less tells that less
+// is better. A single sample proves nothing.
+func Bound(v Interval, must, aim float64, less bool, samples int) Verdict {
+	keeps := func(to float64) bool {
+		if less {
+			return v.High <= to
+		}
+		return v.Low >= to
+	}
+	switch {
+	case samples < 2 || math.IsNaN(v.Ratio) || math.IsInf(v.Ratio, 0):
+		return Void
+	case keeps(aim):
+		return Reached
+	case keeps(must):
+		return Held
+	}
+	return Missed
+}

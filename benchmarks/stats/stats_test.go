@@ -46,3 +46,24 @@ func TestVerdicts(t *testing.T) {
 		t.Errorf("the same seed gives %v and %v", a, b)
 	}
 }
+
+// A bound is kept by the worse end of what was measured, whichever that is.
+func TestBounds(t *testing.T) {
+	for _, c := range []struct {
+		v    Interval
+		less bool
+		n    int
+		want Verdict
+	}{
+		{Interval{1, 0.9, 1.1}, true, 4, Reached}, {Interval{1.4, 1.2, 1.6}, true, 4, Missed}, {Interval{1.2, 1.1, 1.4}, true, 4, Held},
+		{Interval{2, 1.6, 3}, false, 4, Reached}, {Interval{2, 1.1, 3}, false, 4, Missed}, {Interval{1, 1, 1}, true, 1, Void},
+	} {
+		must, aim := 1.5, 1.2
+		if !c.less {
+			must, aim = 1.2, 1.5
+		}
+		if got := Bound(c.v, must, aim, c.less, c.n); got != c.want {
+			t.Errorf("%+v, less %v: %s, want %s", c.v, c.less, got, c.want)
+		}
+	}
+}

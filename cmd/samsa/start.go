@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/samsa-broker/samsa/benchmarks/garbage"
 	"github.com/samsa-broker/samsa/cmd/samsa/loggers"
 	"github.com/samsa-broker/samsa/config"
 	"github.com/samsa-broker/samsa/engine/vfs"
@@ -65,6 +66,7 @@ func start(cmd *cobra.Command, path string, overrides []string) error {
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), b.readyLine())
 	b.admin.ready.Store(true)
+	garbage.Start()
 	sig := <-signals
 	log.Info("stopping: a second signal stops at once", "signal", sig.String(), "within", stopWithin)
 	go func() {

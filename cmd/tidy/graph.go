@@ -33,9 +33,9 @@ const rooms = `
 
 	netpoll, wire/frame, wire/auth, replica, controller < wire/peer
 
-	NONE < benchmarks/host, benchmarks/stats
+	NONE < benchmarks/host, benchmarks/stats, benchmarks/limit, benchmarks/garbage
 	wire/frame < benchmarks/load, benchmarks/null
-	benchmarks/host, benchmarks/stats, benchmarks/load, benchmarks/null < benchmarks
+	benchmarks/host, benchmarks/stats, benchmarks/load, benchmarks/null, benchmarks/limit < benchmarks
 	benchmarks/null < benchmarks/load
 
 	NONE < cmd/tidy, cmd/hostiletest, cmd/samsa/loggers
