@@ -135,8 +135,8 @@ func (b *broker) groupEvents() *group.Events {
 func (b *broker) serverEvents() server.Events {
 	m := b.metrics
 	return server.Events{
-		Opened:  func(string, netip.AddrPort) { m.connections.Add(1) },
-		Closed:  func(string, netip.AddrPort, error) { m.connections.Add(-1) },
+		Opened:  func(string, netip.AddrPort) { m.opened.Add(1) },
+		Closed:  func(string, netip.AddrPort, error) { m.closed.Add(1) },
 		Refused: func(string, netip.AddrPort, error) { m.refused.Add(1) },
 		Served:  m.served,
 		Warn:    func(line string) { b.log.Warn(line) },

@@ -5,9 +5,12 @@ package hostile
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
+	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -82,6 +85,31 @@ func (s *scene) vitals() vitals {
 		s.t.Fatal(err)
 	}
 	return vitals{s.resident(), len(fds), int(goroutines)}
+}
+
+// metric reads one of the broker's metrics that has no labels.
+func (s *scene) metric(name string) float64 {
+	s.t.Helper()
+	resp, err := http.Get("http://" + s.b.Admin + "/metrics")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for line := range strings.SplitSeq(string(page), "\n") {
+		if rest, ok := strings.CutPrefix(line, name+" "); ok {
+			value, err := strconv.ParseFloat(rest, 64)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			return value
+		}
+	}
+	s.t.Fatalf("there is no metric %s", name)
+	return 0
 }
 
 // resident is the broker's resident memory.
