@@ -25,26 +25,40 @@ type Scratch struct {
 	src     bytes.Reader
 	gzipIn  *gzip.Reader
 	gzipOut *gzip.Writer
-	gzipAt  int // level of gzipOut
-	zstdIn  *zstd.Decoder
+	gzipAt  int           // level of gzipOut
+	zstdIn  *zstd.Decoder // of the whole
+	zstdTo  *zstd.Decoder // of a stream
 	zstdOut *zstd.Encoder
 	zstdAt  int // level of zstdOut
 	lz4Fast *lz4.Compressor
 	lz4High *lz4.CompressorHC
 	builder *Builder
+	window  []byte // of a stream
+	flow    stream
 }
 
 // keepBytes is the largest buffer that Shrink leaves.
 const keepBytes = 1 << 20
 
+// Release frees what an unusual batch was decompressed into and tells how many
+// bytes that were. What Check returned stays.
+func (s *Scratch) Release() (bytes int) {
+	if cap(s.plain) <= keepBytes {
+		return 0
+	}
+	bytes, s.plain = cap(s.plain), nil
+	return bytes
+}
+
 // Shrink frees buffers that an unusual batch made large. Call it before a
 // scratch waits in a pool.
 func (s *Scratch) Shrink() {
-	if cap(s.plain) > keepBytes {
-		s.plain = nil
-	}
+	s.Release()
 	if cap(s.out) > keepBytes {
 		s.out = nil
+	}
+	if s.flow.size > usualSize { // its window may be large
+		s.zstdTo = nil
 	}
 	if s.builder != nil && cap(s.builder.buf) > keepBytes {
 		s.builder = nil

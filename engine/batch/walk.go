@@ -51,25 +51,35 @@ func wellFormed(b Batch) error {
 
 // open returns the records of b, decompressed into scratch if need be.
 func (s *Scratch) open(b Batch, limit int) ([]byte, error) {
-	codec := b.Codec()
-	if codec == CodecNone {
-		return b.Records(), nil
-	}
-	plain, err := codec.Decompress(s.plain[:0], b.Records(), min(limit, usualSize), s)
-	if errors.Is(err, ErrTooLarge) && limit > usualSize {
+	plain, err := s.openOnce(b, min(limit, usualSize))
+	if errors.Is(err, ErrTooLarge) && limit > usualSize && b.Codec() != CodecNone {
 		// Once more, into memory that is had at once: growing to it would leave as
 		// much again behind. What is not written to costs nothing.
-		s.plain = nil
-		plain, err = codec.Decompress(make([]byte, 0, codec.most(b.Records(), limit)), b.Records(), limit, s)
+		s.plain = make([]byte, 0, b.Codec().most(b.Records(), limit))
+		plain, err = s.openOnce(b, limit)
 	}
+	return plain, err
+}
+
+// openOnce is open without a second attempt.
+func (s *Scratch) openOnce(b Batch, limit int) ([]byte, error) {
+	if b.Codec() == CodecNone {
+		return b.Records(), nil
+	}
+	plain, err := b.Codec().Decompress(s.plain[:0], b.Records(), limit, s)
 	if err != nil {
-		if errors.Is(err, ErrCorrupt) { // the checksum is right: so it was made
-			err = fmt.Errorf("%w: %v", ErrUnreadable, err)
-		}
-		return nil, err
+		return nil, unreadable(err)
 	}
 	s.plain = plain
 	return plain, nil
+}
+
+// unreadable is what bytes that do not decompress are in a batch.
+func unreadable(err error) error {
+	if errors.Is(err, ErrCorrupt) { // the checksum is right: so it was made
+		return fmt.Errorf("%w: %v", ErrUnreadable, err)
+	}
+	return err
 }
 
 // usualSize is what batches rarely decompress to more than.
