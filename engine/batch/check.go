@@ -114,6 +114,7 @@ func Check(b Batch, rules Rules, scratch *Scratch) (Batch, Info, error) {
 	if target == CodecProducer || b.IsControl() && b.Codec() == CodecNone {
 		target = b.Codec()
 	}
+	defer scratch.unlend()
 	records, info, dense, err := scratch.judge(b, &rules, target)
 	if err != nil {
 		return nil, Info{}, err
@@ -182,7 +183,7 @@ func (s *Scratch) judge(b Batch, rules *Rules, target Codec) (records []byte, in
 		held = min(limit, rules.MaxHeld)
 	}
 	if whole := min(held, wholeSize(b, rewrite)); whole > 0 {
-		records, err = s.openOnce(b, whole)
+		records, err = s.openInto(s.lend(roomFor(b, whole)), b, whole)
 		if err == nil {
 			info, dense, err = checkRecords(b, records, rules)
 			return records, info, dense, err
@@ -194,16 +195,34 @@ func (s *Scratch) judge(b Batch, rules *Rules, target Codec) (records []byte, in
 	info, dense, err = s.checkStream(b, limit, held, rules)
 	switch {
 	case errors.Is(err, errWindow):
-		if records, err = s.open(b, held); err == nil {
+		if records, err = s.openInto(s.lend(held+slack), b, held); err == nil {
 			info, dense, err = checkRecords(b, records, rules)
 		}
 	case err == nil && rewrite && info.PlainSize > held:
 		err = tooLarge(b.Codec(), held)
 	case err == nil && rewrite: // the second time into memory of its size
-		s.plain = make([]byte, 0, info.PlainSize+zstdSlack)
-		records, err = s.openOnce(b, info.PlainSize)
+		records, err = s.openInto(s.lend(info.PlainSize+slack), b, info.PlainSize)
 	}
 	return records, info, dense, err
+}
+
+// wholeRewritten is wholeSize of what is compressed anew, at most, and usualGain
+// how much more than its compressed bytes.
+const (
+	wholeRewritten = 4 << 20
+	usualGain      = 8
+)
+
+// roomFor is the memory to decompress b into, to n bytes at most.
+func roomFor(b Batch, n int) int {
+	block := 0
+	if b.Codec() == CodecLZ4 {
+		block = lz4Room(b.Records())
+	}
+	if n+block <= keepBytes || n == keepBytes && block <= keepBytes {
+		return n // it grows on the heap to what is needed
+	}
+	return n + slack
 }
 
 // wholeSize is what a batch is decompressed to at once, in bytes; one that
@@ -212,7 +231,7 @@ func (s *Scratch) judge(b Batch, rules *Rules, target Codec) (records []byte, in
 func wholeSize(b Batch, rewrite bool) int {
 	switch {
 	case rewrite:
-		return 4 << 20
+		return min(wholeRewritten, max(keepBytes, usualGain*len(b)))
 	case len(b) <= keepBytes/4:
 		return keepBytes
 	}

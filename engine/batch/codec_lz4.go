@@ -24,6 +24,7 @@ const (
 	lz4Stored      = 1 << 31 // in a block's size: the block is not compressed
 	lz4Block       = 64 << 10
 	lz4Gain        = 255 // more than a block can grow by
+	lz4Largest     = 4 << 20
 )
 
 // lz4Head opens every frame we write: 64 KiB independent blocks, no checksums,
@@ -151,6 +152,14 @@ func lz4Append(dst, block []byte, stored bool, allowed, largest int) ([]byte, er
 		return dst, ErrTooLarge
 	}
 	return dst[:len(dst)+n], nil
+}
+
+// lz4Room is what a block of the frame may need; 0 when it is none.
+func lz4Room(src []byte) int {
+	if _, largest, _, why := lz4Header(src, lz4Strict); why == "" {
+		return min(largest, lz4Gain*len(src)+16)
+	}
+	return 0
 }
 
 // lz4Header reads the frame's header: its flags, the largest block it allows,

@@ -96,7 +96,7 @@ func (s *Scratch) zstdCompress(dst, src []byte, level int) ([]byte, error) {
 	}
 	if s.zstdOut == nil || s.zstdAt != level {
 		w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)),
-			zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
+			zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false), zstd.WithWindowSize(zstdWindow))
 		if err != nil {
 			return dst, err
 		}
@@ -106,6 +106,7 @@ func (s *Scratch) zstdCompress(dst, src []byte, level int) ([]byte, error) {
 }
 
 const (
+	zstdWindow    = 2 << 20           // of what is written, as zstd itself has it at level 3
 	zstdMaxWindow = 1 << 27           // what zstd's own readers accept
 	zstdMaxBlock  = 128 << 10         // what a block of three bytes may grow to
 	zstdSlack     = zstdMaxBlock + 64 // with this much room a block never fails for lack of it

@@ -21,6 +21,7 @@ type Scratch struct {
 
 	rec     Record
 	plain   []byte // decompressed records
+	large   []byte // while Check runs: more than that, outside of the heap
 	out     []byte // a rewritten batch
 	src     bytes.Reader
 	gzipIn  *gzip.Reader
@@ -40,20 +41,44 @@ type Scratch struct {
 // keepBytes is the largest buffer that Shrink leaves.
 const keepBytes = 1 << 20
 
-// Release frees what an unusual batch was decompressed into and tells how many
-// bytes that were. What Check returned stays.
-func (s *Scratch) Release() (bytes int) {
-	if cap(s.plain) <= keepBytes {
-		return 0
+// lend is memory to decompress n bytes into: what is kept, or memory outside of
+// the heap, as long as Check runs. What grew on the heap would leave as much
+// again behind, and the garbage collector lets several times as much stand.
+func (s *Scratch) lend(n int) []byte {
+	if n <= keepBytes {
+		return s.plain[:0]
 	}
-	bytes, s.plain = cap(s.plain), nil
-	return bytes
+	if cap(s.large) >= n {
+		return s.large[:0]
+	}
+	s.unlend()
+	if s.large = mapped(n); s.large == nil {
+		return s.plain[:0]
+	}
+	return s.large[:0]
+}
+
+// unlend gives back what lend took.
+func (s *Scratch) unlend() {
+	if s.large != nil {
+		unmapped(s.large[:cap(s.large)])
+		s.large = nil
+	}
+}
+
+// keep makes plain, if it grew on the heap, what is used the next time.
+func (s *Scratch) keep(plain []byte) {
+	if cap(plain) > cap(s.plain) && (s.large == nil || cap(plain) == 0 || &plain[:1][0] != &s.large[:1][0]) {
+		s.plain = plain[:0]
+	}
 }
 
 // Shrink frees buffers that an unusual batch made large. Call it before a
 // scratch waits in a pool.
 func (s *Scratch) Shrink() {
-	s.Release()
+	if cap(s.plain) > 2*keepBytes { // what grew to keepBytes may be somewhat more
+		s.plain = nil
+	}
 	if cap(s.out) > keepBytes {
 		s.out = nil
 	}

@@ -69,7 +69,7 @@ func (f *source) read(p []byte) (int, error) {
 
 // nextBlock decompresses the next block; io.EOF when there is none.
 func (f *source) nextBlock() (err error) {
-	plain := f.s.plain[:0]
+	var plain []byte
 	if f.codec == CodecLZ4 {
 		block, stored, rest, err := lz4Next(f.src, f.flags, f.largest)
 		if err != nil {
@@ -83,17 +83,19 @@ func (f *source) nextBlock() (err error) {
 			f.block = block
 			return nil
 		}
+		plain = f.s.lend(min(f.largest, lz4Gain*len(block)+16))
 		if plain, err = lz4Append(plain, block, false, f.largest, f.largest); err != nil {
 			return err
 		}
-	} else if plain, err = f.nextSnappy(plain); err != nil {
+	} else if plain, err = f.nextSnappy(); err != nil {
 		return err
 	}
-	f.s.plain, f.block = plain, plain
+	f.s.keep(plain)
+	f.block = plain
 	return nil
 }
 
-func (f *source) nextSnappy(plain []byte) ([]byte, error) {
+func (f *source) nextSnappy() ([]byte, error) {
 	block := f.src
 	switch {
 	case f.raw && f.src == nil:
@@ -109,8 +111,9 @@ func (f *source) nextSnappy(plain []byte) ([]byte, error) {
 			return nil, io.EOF
 		}
 	}
-	if n, err := snappy.DecodedLen(block); err == nil && cap(plain) < n && n <= min(f.held, snappyGain*len(block)) {
-		plain = make([]byte, 0, n) // what it replaces is not copied
+	plain := f.s.plain[:0]
+	if n, err := snappy.DecodedLen(block); err == nil && n <= min(f.held, snappyGain*len(block)) {
+		plain = f.s.lend(n)
 	}
 	return snappyBlock(plain, block, 0, f.held)
 }

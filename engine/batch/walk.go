@@ -66,13 +66,21 @@ func (s *Scratch) openOnce(b Batch, limit int) ([]byte, error) {
 	if b.Codec() == CodecNone {
 		return b.Records(), nil
 	}
-	plain, err := b.Codec().Decompress(s.plain[:0], b.Records(), limit, s)
+	return s.openInto(s.plain[:0], b, limit)
+}
+
+// openInto is openOnce into dst, which may grow.
+func (s *Scratch) openInto(dst []byte, b Batch, limit int) ([]byte, error) {
+	plain, err := b.Codec().Decompress(dst, b.Records(), limit, s)
+	s.keep(plain)
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	s.plain = plain
 	return plain, nil
 }
+
+// slack is more than a codec wants beyond what it decompresses to: a block.
+const slack = lz4Largest + zstdSlack
 
 // unreadable is what bytes that do not decompress are in a batch.
 func unreadable(err error) error {
@@ -88,5 +96,5 @@ const usualSize = 8 << 20
 // most is the room to decompress src into, at most limit bytes and slack.
 func (c Codec) most(src []byte, limit int) int {
 	gain := map[Codec]int64{CodecGzip: 1032, CodecSnappy: snappyGain, CodecLZ4: lz4Gain, CodecZstd: zstdMaxBlock / 3}[c]
-	return int(min(int64(limit), gain*int64(len(src)))) + max(zstdSlack, 4<<20)
+	return int(min(int64(limit), gain*int64(len(src)))) + slack
 }

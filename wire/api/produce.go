@@ -5,7 +5,6 @@ package api
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/samsa-broker/samsa/engine"
@@ -32,6 +31,7 @@ type Appender interface {
 // which takes a second broker.
 func Produce(d Deps) Handler {
 	p := &producer{appender: d.Appender, places: Places{d.Cluster}, config: d.Config, now: d.Now, gate: d.memory().gate(), memory: d.memory()}
+	p.opened.total = int64(d.memory()) / 2
 	return Handler{Key: frame.KeyProduce, Min: 0, Max: frame.MaxProduce, Produce: true, Raw: true, Serve: p.serve}
 }
 
@@ -44,6 +44,7 @@ type producer struct {
 	scratch  scratches
 	gate     gate // of conversions
 	memory   memory
+	opened   gate // of batches that are checked on the pool
 	wide     turnstile
 }
 
@@ -56,7 +57,6 @@ type produceCall struct {
 	app   replica.AppendRequest
 	kept  []*batch.Scratch // hold rewritten batches until the append is done
 	heavy bool             // the batches are checked on the pool
-	freed int              // bytes that large batches were decompressed into
 	old   oldCall          // of a conversion
 
 	check, wide, checked, placed, done, late, gone produceStep
@@ -242,7 +242,15 @@ func (s *produceCall) judge(part *replica.AppendPart, records []byte) error {
 // onPool checks the batches on the pool and goes back to the loop; those that
 // decompress to very much wait for their turn.
 func (s *produceCall) onPool() {
-	if s.checkAll(poolPlainBytes, poolHeldBytes) {
+	cost := s.cost()
+	if cost > 0 {
+		s.p.opened.wait(cost)
+	}
+	ok := s.checkAll(poolPlainBytes, poolHeldBytes)
+	if cost > 0 {
+		s.p.opened.give(cost)
+	}
+	if ok {
 		s.c.Home().Post(&s.checked)
 	} else if s.p.wide.enter(s) {
 		s.onWide()
@@ -252,18 +260,28 @@ func (s *produceCall) onPool() {
 // onWide checks them again, as the only ones.
 func (s *produceCall) onWide() {
 	s.checkAll(batch.DefaultMaxSize, s.p.memory.held())
-	if s.freed > wideBytes {
-		debug.FreeOSMemory() // before the next takes as much again
-	}
 	s.p.wide.leave()
 	s.c.Home().Post(&s.checked)
+}
+
+// cost is what checking the batches takes on the pool, in bytes; 0 for little.
+func (s *produceCall) cost() (bytes int64) {
+	for i := range s.app.Parts {
+		if part := &s.app.Parts[i]; part.Partition != nil {
+			rules := s.rules(s.p.config(part.Partition), 0, poolPlainBytes, poolHeldBytes)
+			bytes = max(bytes, int64(batch.Cost(part.Batches, &rules)))
+		}
+	}
+	if bytes < 1<<20 {
+		return 0
+	}
+	return bytes
 }
 
 // checkAll validates every batch as Kafka does. It is false when one of them
 // decompresses to more than plain bytes, or more than held where it cannot be
 // streamed, and must be opened elsewhere.
 func (s *produceCall) checkAll(plain, held int) bool {
-	s.freed = 0
 	now := s.p.now().UnixMilli()
 	var scratch *batch.Scratch
 	ok := true
@@ -276,7 +294,6 @@ func (s *produceCall) checkAll(plain, held int) bool {
 			scratch = s.p.scratch.get()
 		}
 		rewritten, err := s.checkOne(part, s.rules(s.p.config(part.Partition), now, plain, held), scratch)
-		s.freed += scratch.Release()
 		if errors.Is(err, batch.ErrTooLarge) && plain < batch.DefaultMaxSize {
 			ok = false
 			break

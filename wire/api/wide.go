@@ -12,9 +12,6 @@ const poolPlainBytes = 8 << 20
 // those that are compressed anew and codecs that look back too far.
 const poolHeldBytes = 4 << 20
 
-// wideBytes is how much garbage a batch may leave to the collector's own pace.
-const wideBytes = 16 << 20
-
 // turnstile lets one request at a time do what takes much memory. Nobody blocks
 // in it: who finds it taken is run later.
 type turnstile struct {
