@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +31,7 @@ type order struct {
 	For    time.Duration // the whole flood
 	Sends  [][]byte      // what the connections send, in turn; an empty one sends nothing
 	HungUp bool          // each waits until the peer closes; else it is reset at once
+	Burn   int           // instead of all that, keep so many processors busy
 }
 
 // tally is what a flooder did; it writes it to its output.
@@ -117,6 +119,10 @@ type attempt struct {
 
 func (o order) carryOut() (tally, error) {
 	runtime.LockOSThread()
+	if o.Burn > 0 {
+		o.burn()
+		return tally{}, nil
+	}
 	if o.Addr == "" {
 		ln, err := acceptAndClose()
 		if err != nil {
@@ -138,6 +144,19 @@ func (o order) carryOut() (tally, error) {
 	}
 	f.tally.CPU = time.Duration(used.Utime.Nano() + used.Stime.Nano())
 	return f.tally, nil
+}
+
+// burn computes nothing.
+func (o order) burn() {
+	began := time.Now()
+	var all sync.WaitGroup
+	for range o.Burn {
+		all.Go(func() {
+			for time.Since(began) < o.For {
+			}
+		})
+	}
+	all.Wait()
 }
 
 // run keeps to the pace: what is late is made up for.
