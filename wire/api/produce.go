@@ -5,6 +5,7 @@ package api
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/samsa-broker/samsa/engine"
@@ -32,6 +33,9 @@ type Appender interface {
 func Produce(d Deps) Handler {
 	p := &producer{appender: d.Appender, places: Places{d.Cluster}, config: d.Config, now: d.Now, gate: d.memory().gate(), memory: d.memory()}
 	p.opened.total = int64(d.memory()) / 2
+	// One for each processor: were it more, a loop that comes back from the kernel
+	// would stand in line behind them for Go's time slice of 10 ms.
+	p.busy.total = int64(runtime.NumCPU())
 	return Handler{Key: frame.KeyProduce, Min: 0, Max: frame.MaxProduce, Produce: true, Raw: true, Serve: p.serve}
 }
 
@@ -44,7 +48,8 @@ type producer struct {
 	scratch  scratches
 	gate     gate // of conversions
 	memory   memory
-	opened   gate // of batches that are checked on the pool
+	opened   gate // memory of batches that are checked on the pool
+	busy     gate // and how many of them at one time
 	wide     turnstile
 }
 
@@ -246,7 +251,9 @@ func (s *produceCall) onPool() {
 	if cost > 0 {
 		s.p.opened.wait(cost)
 	}
+	s.p.busy.wait(1)
 	ok := s.checkAll(poolPlainBytes, poolHeldBytes)
+	s.p.busy.give(1)
 	if cost > 0 {
 		s.p.opened.give(cost)
 	}
@@ -259,7 +266,9 @@ func (s *produceCall) onPool() {
 
 // onWide checks them again, as the only ones.
 func (s *produceCall) onWide() {
+	s.p.busy.wait(1)
 	s.checkAll(batch.DefaultMaxSize, s.p.memory.held())
+	s.p.busy.give(1)
 	s.p.wide.leave()
 	s.c.Home().Post(&s.checked)
 }
