@@ -115,8 +115,14 @@ type Sock struct {
 // RemoteAddr is the peer's address; IPv4 is never given as mapped IPv6.
 func (s *Sock) RemoteAddr() netip.AddrPort { return s.remote }
 
-// LocalAddr is this end's address.
-func (s *Sock) LocalAddr() netip.AddrPort { return s.local }
+// LocalAddr is this end's address, for as long as the socket is open. On the
+// Linux backends it is a system call.
+func (s *Sock) LocalAddr() netip.AddrPort {
+	if s.fd >= 0 {
+		return s.localAddr()
+	}
+	return s.local
+}
 
 // Conn is the connection of a socket of the portable backend (as Wrap returned
 // it), for asking it about its TLS state; nil on other backends.

@@ -90,7 +90,7 @@ func (l *Listener) setUp(fd, family int, ip netip.Addr, sa unix.Sockaddr) error 
 	set := func(level, opt, value int) error {
 		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, opt, value))
 	}
-	err := set(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	err := errors.Join(set(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), set(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
 	if family == unix.AF_INET6 && ip.IsUnspecified() {
 		err = errors.Join(err, set(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0))
 	}
@@ -151,17 +151,23 @@ func (l *Listener) netListener() (net.Listener, error) {
 	return l.ln, err
 }
 
-// newSock takes over an accepted descriptor.
+// newSock takes over an accepted descriptor. It asks for nothing but the peer's
+// address: this end's is asked for when somebody wants it.
 func newSock(fd int) *Sock {
 	s := &Sock{fd: fd}
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	if sa, err := unix.Getpeername(fd); err == nil {
 		s.remote = sockaddrPort(sa)
 	}
-	if sa, err := unix.Getsockname(fd); err == nil {
-		s.local = sockaddrPort(sa)
-	}
 	return s
+}
+
+// localAddr asks the kernel for this end's address.
+func (s *Sock) localAddr() netip.AddrPort {
+	sa, err := unix.Getsockname(s.fd)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return sockaddrPort(sa)
 }
 
 func sockaddrPort(sa unix.Sockaddr) netip.AddrPort {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,6 +32,8 @@ func (l *Listener) interrupt() { _ = l.ln.Close() }
 func (l *Listener) destroy() {}
 
 func (l *Listener) netListener() (net.Listener, error) { return l.ln, nil }
+
+func (s *Sock) localAddr() netip.AddrPort { return s.local }
 
 func preadFile(fd uintptr, p []byte, off int64) (int, error) {
 	for {

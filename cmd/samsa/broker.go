@@ -33,8 +33,15 @@ import (
 )
 
 // garbagePercent lets the heap grow fivefold between collections: records and
-// buffers are not on it, so it is small.
-const garbagePercent = 400
+// buffers are not on it, so it is small. Who gives the broker less memory than
+// the default has it grow less, to twice at least.
+func garbagePercent(conf *config.Broker) int {
+	const most, least, usual = 400, 100, 256 << 20
+	if m := memoryBytes(conf); m > 0 && m < usual {
+		return max(least, int(m*most/usual))
+	}
+	return most
+}
 
 // broker is the running broker: its rooms, in the order they are opened.
 type broker struct {
@@ -65,7 +72,7 @@ type broker struct {
 // openBroker opens every room and serves, with log directories on fs. On an
 // error what was opened is closed again.
 func openBroker(conf *config.Broker, all *loggers.Tree, fs vfs.FS) (*broker, error) {
-	debug.SetGCPercent(garbagePercent)
+	debug.SetGCPercent(garbagePercent(conf))
 	b := &broker{conf: conf, loggers: all, log: all.Logger(loggers.Broker), fs: fs, metrics: &metrics{}, stop: make(chan struct{})}
 	b.current.Store(conf)
 	b.files = newPool(max(4, 2*runtime.NumCPU()))

@@ -155,13 +155,13 @@ func (b *broker) serverEvents() server.Events {
 	m := b.metrics
 	return server.Events{
 		Opened: func(listener string, remote netip.AddrPort) {
-			m.connections.Add(1)
+			m.opened.Add(1)
 			if log.Enabled(context.Background(), slog.LevelDebug) { // what is not said costs no allocation
 				log.Debug("connection opened", "listener", listener, "from", remote.String())
 			}
 		},
 		Closed: func(listener string, remote netip.AddrPort, why error) {
-			m.connections.Add(-1)
+			m.closed.Add(1)
 			if log.Enabled(context.Background(), slog.LevelDebug) {
 				log.Debug("connection closed", "listener", listener, "from", remote.String(), "why", why)
 			}

@@ -29,7 +29,8 @@ type metrics struct {
 	bytesIn  [apiKeys]atomic.Int64
 	bytesOut [apiKeys]atomic.Int64
 
-	connections atomic.Int64
+	opened      atomic.Int64
+	closed      atomic.Int64
 	refused     atomic.Int64
 	waiting     atomic.Int64
 	coldBytes   atomic.Int64
@@ -97,7 +98,9 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	g.counter("kafka_server_brokertopicmetrics_totalfetchrequests_total", float64(m.requests[fetch].Load()))
 	g.counter("kafka_server_brokertopicmetrics_bytesin_total", float64(m.appendBytes.Load()))
 	g.counter("kafka_server_brokertopicmetrics_bytesout_total", float64(m.bytesOut[fetch].Load()))
-	g.gauge("kafka_server_socket_server_metrics_connection_count", float64(m.connections.Load()))
+	g.gauge("kafka_server_socket_server_metrics_connection_count", float64(m.opened.Load()-m.closed.Load()))
+	g.counter("kafka_server_socket_server_metrics_connection_creation_total", float64(m.opened.Load()))
+	g.counter("kafka_server_socket_server_metrics_connection_close_total", float64(m.closed.Load()))
 	g.counter("samsa_connections_refused_total", float64(m.refused.Load()))
 	g.gauge("samsa_frames_waiting_for_memory", float64(m.waiting.Load()))
 	g.counter("samsa_cold_read_bytes_total", float64(m.coldBytes.Load()))

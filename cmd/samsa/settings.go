@@ -91,15 +91,12 @@ func internalTopics(conf *config.Broker) map[string]meta.NewTopic {
 // limits bound what peers can make the server hold.
 func (b inForce) limits() (server.Limits, error) {
 	l := server.Limits{
-		FrameBytes: b.conf.RequestMaxBytes, ControlFrameBytes: b.conf.ControlFrameMaxBytes, TotalBytes: b.conf.MemoryBytes,
+		FrameBytes: b.conf.RequestMaxBytes, ControlFrameBytes: b.conf.ControlFrameMaxBytes, TotalBytes: memoryBytes(b.conf),
 		Idle:  b.conf.ConnectionsMaxIdle,
 		PerIP: map[netip.Addr]int{},
 	}
 	if err := limitConnections(b.conf, &l); err != nil {
 		return l, err
-	}
-	if queued := b.conf.QueuedMaxBytes; queued > 0 && (l.TotalBytes == 0 || queued < l.TotalBytes) {
-		l.TotalBytes = queued
 	}
 	for host, n := range b.conf.MaxConnectionsPerHost {
 		addrs, err := net.LookupHost(host)
@@ -115,6 +112,15 @@ func (b inForce) limits() (server.Limits, error) {
 	return l, nil
 }
 
+// memoryBytes is samsa.memory.bytes, or queued.max.request.bytes where that is
+// less; 0 for the default.
+func memoryBytes(conf *config.Broker) int64 {
+	if queued := conf.QueuedMaxBytes; queued > 0 && (conf.MemoryBytes == 0 || queued < conf.MemoryBytes) {
+		return queued
+	}
+	return conf.MemoryBytes
+}
+
 // listenOptions are the sizes of the sockets.
 func listenOptions(conf *config.Broker) netpoll.ListenOptions {
 	return netpoll.ListenOptions{Backlog: conf.ListenBacklog, RecvBufferBytes: conf.ReceiveBufferBytes, SendBufferBytes: conf.SendBufferBytes}
@@ -126,7 +132,7 @@ func (b *broker) deps() api.Deps {
 		Appender: b.set, Reader: b.set,
 		Config:  func(p *replica.Partition) *engine.Config { return p.Config() },
 		Cluster: b.edge.Images(), Creator: b.edge, AutoCreate: b.conf.AutoCreateTopics, ProducerIDs: b.edge,
-		FetchMaxBytes: b.conf.FetchMaxBytes, FetchSessions: b.conf.FetchSessions, Groups: b.host, Now: time.Now,
+		FetchMaxBytes: b.conf.FetchMaxBytes, FetchSessions: b.conf.FetchSessions, MemoryBytes: memoryBytes(b.conf), Groups: b.host, Now: time.Now,
 		OldOffsets: embedded.NewConsumerOffsets(b.edge), OffsetMetadataMax: b.conf.OffsetMetadataMaxBytes,
 		Admin: api.Admin{Broker: meta.BrokerID(b.id), Image: b.edge.Images(), Topics: b.edge, Settings: api.NewBrokerConfig(b.current.Load), LogDirs: logDirs{b}, Loggers: b.loggers},
 	}

@@ -4,6 +4,7 @@ package batch
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 )
 
@@ -37,6 +38,7 @@ type Rules struct {
 	Now           int64 // ms since 1970
 	Compact       bool  // cleanup.policy contains compact: every record needs a key
 	MaxSize       int   // what the records may decompress to, bytes; 0: DefaultMaxSize
+	MaxHeld       int   // what may be held of that at once where the whole is needed, bytes; 0: MaxSize
 	Origin        Origin
 }
 
@@ -108,21 +110,14 @@ func Check(b Batch, rules Rules, scratch *Scratch) (Batch, Info, error) {
 	if err := checkHeader(b, rules.Origin); err != nil {
 		return nil, Info{}, err
 	}
-	limit := rules.MaxSize
-	if limit <= 0 {
-		limit = DefaultMaxSize
-	}
-	records, err := scratch.open(b, limit)
-	if err != nil {
-		return nil, Info{}, err
-	}
-	info, dense, err := checkRecords(b, records, &rules)
-	if err != nil {
-		return nil, Info{}, err
-	}
 	target := rules.TargetCodec
 	if target == CodecProducer || b.IsControl() && b.Codec() == CodecNone {
 		target = b.Codec()
+	}
+	defer scratch.unlend()
+	records, info, dense, err := scratch.judge(b, &rules, target)
+	if err != nil {
+		return nil, Info{}, err
 	}
 	info.Rewritten = !dense || target != b.Codec()
 	switch {
@@ -170,17 +165,101 @@ func checkHeader(b Batch, origin Origin) error {
 	return nil
 }
 
-// checkRecords walks the records once. dense is false when their offset deltas
-// are not 0, 1, 2 and so on.
+// judge walks the records once. dense is false when their offset deltas are not
+// 0, 1, 2 and so on. Where the batch will be rewritten, records are the whole of
+// them, uncompressed.
+func (s *Scratch) judge(b Batch, rules *Rules, target Codec) (records []byte, info Info, dense bool, err error) {
+	if b.Codec() == CodecNone {
+		info, dense, err = checkRecords(b, b.Records(), rules)
+		return b.Records(), info, dense, err
+	}
+	rewrite := target != b.Codec()
+	limit := rules.MaxSize
+	if limit <= 0 {
+		limit = DefaultMaxSize
+	}
+	held := limit
+	if rules.MaxHeld > 0 {
+		held = min(limit, rules.MaxHeld)
+	}
+	if whole := min(held, wholeSize(b, rewrite)); whole > 0 {
+		records, err = s.openInto(s.lend(roomFor(b, whole)), b, whole)
+		if err == nil {
+			info, dense, err = checkRecords(b, records, rules)
+			return records, info, dense, err
+		}
+		if !errors.Is(err, ErrTooLarge) || whole == limit {
+			return nil, Info{}, false, err
+		}
+	}
+	info, dense, err = s.checkStream(b, limit, held, rules)
+	switch {
+	case errors.Is(err, errWindow):
+		if records, err = s.openInto(s.lend(held+slack), b, held); err == nil {
+			info, dense, err = checkRecords(b, records, rules)
+		}
+	case err == nil && rewrite && info.PlainSize > held:
+		err = tooLarge(b.Codec(), held)
+	case err == nil && rewrite: // the second time into memory of its size
+		records, err = s.openInto(s.lend(info.PlainSize+slack), b, info.PlainSize)
+	}
+	return records, info, dense, err
+}
+
+// wholeRewritten is wholeSize of what is compressed anew, at most, and usualGain
+// how much more than its compressed bytes.
+const (
+	wholeRewritten = 4 << 20
+	usualGain      = 8
+)
+
+// roomFor is the memory to decompress b into, to n bytes at most.
+func roomFor(b Batch, n int) int {
+	block := 0
+	if b.Codec() == CodecLZ4 {
+		block = lz4Room(b.Records())
+	}
+	if n+block <= keepBytes || n == keepBytes && block <= keepBytes {
+		return n // it grows on the heap to what is needed
+	}
+	return n + slack
+}
+
+// wholeSize is what a batch is decompressed to at once, in bytes; one that
+// becomes more is streamed. Small ones are cheaper so; of others, the whole is
+// of use only where it is compressed anew.
+func wholeSize(b Batch, rewrite bool) int {
+	switch {
+	case rewrite:
+		return min(wholeRewritten, max(keepBytes, usualGain*len(b)))
+	case len(b) <= keepBytes/4:
+		return keepBytes
+	}
+	return 0
+}
+
+// checkRecords walks the records of b, all of them uncompressed.
 func checkRecords(b Batch, records []byte, rules *Rules) (info Info, dense bool, err error) {
-	info = Info{MaxTimestamp: NoTimestamp, Count: b.Count(), PlainSize: len(records)}
-	dense = true
-	var refused *RecordsError
 	var c cursor
 	c.start(b, records)
+	info, dense, err = walkRecords(b, &c, nil, rules)
+	info.PlainSize = len(records)
+	return info, dense, err
+}
+
+// walkRecords judges the records that c has or, where w is not nil, gets from it.
+func walkRecords(b Batch, c *cursor, w *stream, rules *Rules) (info Info, dense bool, err error) {
+	info = Info{MaxTimestamp: NoTimestamp, Count: b.Count()}
+	dense = true
+	var refused *RecordsError
 	var r Record
 	for i := int32(0); ; i++ {
-		ok, err := c.next(&r)
+		var ok bool
+		if w == nil || w.whole() {
+			ok, err = c.next(&r)
+		} else {
+			ok, err = w.passNext(&r)
+		}
 		if err != nil {
 			return info, dense, err
 		}

@@ -24,6 +24,7 @@ const (
 	lz4Stored      = 1 << 31 // in a block's size: the block is not compressed
 	lz4Block       = 64 << 10
 	lz4Gain        = 255 // more than a block can grow by
+	lz4Largest     = 4 << 20
 )
 
 // lz4Head opens every frame we write: 64 KiB independent blocks, no checksums,
@@ -89,35 +90,47 @@ func lz4Decompress(dst, src []byte, limit int, strict lz4Strictness) ([]byte, er
 	}
 	start := len(dst)
 	for {
-		if len(src) < 4 {
-			return dst[:start], codecCorrupt(CodecLZ4, "cut before its end mark")
+		block, stored, rest, err := lz4Next(src, flags, largest)
+		if err != nil {
+			return dst[:start], err
 		}
-		size := binary.LittleEndian.Uint32(src)
-		src = src[4:]
-		if size == 0 {
-			return dst, nil // a checksum of the content may follow; the batch has its own
+		if block == nil {
+			return dst, nil
 		}
-		n := int(size &^ lz4Stored)
-		after := n
-		if flags&lz4FlagBlockCk != 0 {
-			after += 4
-		}
-		if n > largest || after > len(src) {
-			return dst[:start], codecCorrupt(CodecLZ4, "a block's size")
-		}
-		block := src[:n]
-		if after > n && xxh32(block) != binary.LittleEndian.Uint32(src[n:]) {
-			return dst[:start], codecCorrupt(CodecLZ4, "a block's checksum")
-		}
-		src = src[after:]
-		var err error
-		if dst, err = lz4Append(dst, block, size&lz4Stored != 0, min(largest, limit-(len(dst)-start)), largest); err != nil {
+		src = rest
+		if dst, err = lz4Append(dst, block, stored, min(largest, limit-(len(dst)-start)), largest); err != nil {
 			if err == ErrTooLarge {
 				err = tooLarge(CodecLZ4, limit)
 			}
 			return dst[:start], err
 		}
 	}
+}
+
+// lz4Next takes the next block of a frame; nil at the end mark, behind which a
+// checksum of the content may follow: the batch has its own.
+func lz4Next(src []byte, flags byte, largest int) (block []byte, stored bool, rest []byte, err error) {
+	if len(src) < 4 {
+		return nil, false, nil, codecCorrupt(CodecLZ4, "cut before its end mark")
+	}
+	size := binary.LittleEndian.Uint32(src)
+	src = src[4:]
+	if size == 0 {
+		return nil, false, nil, nil
+	}
+	n := int(size &^ lz4Stored)
+	after := n
+	if flags&lz4FlagBlockCk != 0 {
+		after += 4
+	}
+	if n > largest || after > len(src) {
+		return nil, false, nil, codecCorrupt(CodecLZ4, "a block's size")
+	}
+	block = src[:n:n]
+	if after > n && xxh32(block) != binary.LittleEndian.Uint32(src[n:]) {
+		return nil, false, nil, codecCorrupt(CodecLZ4, "a block's checksum")
+	}
+	return block, size&lz4Stored != 0, src[after:], nil
 }
 
 // lz4Append appends one block that may yield at most allowed bytes; one that
@@ -139,6 +152,14 @@ func lz4Append(dst, block []byte, stored bool, allowed, largest int) ([]byte, er
 		return dst, ErrTooLarge
 	}
 	return dst[:len(dst)+n], nil
+}
+
+// lz4Room is what a block of the frame may need; 0 when it is none.
+func lz4Room(src []byte) int {
+	if _, largest, _, why := lz4Header(src, lz4Strict); why == "" {
+		return min(largest, lz4Gain*len(src)+16)
+	}
+	return 0
 }
 
 // lz4Header reads the frame's header: its flags, the largest block it allows,

@@ -41,32 +41,46 @@ func snappyCompress(dst, src []byte) []byte {
 
 func snappyDecompress(dst, src []byte, limit int) ([]byte, error) {
 	start := len(dst)
-	if !bytes.HasPrefix(src, []byte(xerialMagic)) {
+	if !isXerial(src) {
 		return snappyBlock(dst, src, start, limit)
 	}
-	for len(src) > 0 {
-		if bytes.HasPrefix(src, []byte(xerialMagic)) { // streams may follow one another
-			if len(src) < xerialHead {
-				return dst[:start], codecCorrupt(CodecSnappy, "cut in its header")
-			}
-			src = src[xerialHead:]
-			continue
+	for {
+		block, rest, err := xerialNext(src)
+		if err != nil {
+			return dst[:start], err
 		}
-		if len(src) < 4 {
-			return dst[:start], codecCorrupt(CodecSnappy, "cut in a block's length")
+		if block == nil {
+			return dst, nil
 		}
-		n := binary.BigEndian.Uint32(src)
-		src = src[4:]
-		if uint64(n) > uint64(len(src)) {
-			return dst[:start], codecCorrupt(CodecSnappy, "cut in a block")
-		}
-		var err error
-		if dst, err = snappyBlock(dst, src[:n], start, limit); err != nil {
+		if dst, err = snappyBlock(dst, block, start, limit); err != nil {
 			return dst, err
 		}
-		src = src[n:]
+		src = rest
 	}
-	return dst, nil
+}
+
+func isXerial(src []byte) bool { return bytes.HasPrefix(src, []byte(xerialMagic)) }
+
+// xerialNext takes the next block of a stream; nil at its end.
+func xerialNext(src []byte) (block, rest []byte, err error) {
+	for isXerial(src) { // streams may follow one another
+		if len(src) < xerialHead {
+			return nil, nil, codecCorrupt(CodecSnappy, "cut in its header")
+		}
+		src = src[xerialHead:]
+	}
+	if len(src) == 0 {
+		return nil, nil, nil
+	}
+	if len(src) < 4 {
+		return nil, nil, codecCorrupt(CodecSnappy, "cut in a block's length")
+	}
+	n := binary.BigEndian.Uint32(src)
+	src = src[4:]
+	if uint64(n) > uint64(len(src)) {
+		return nil, nil, codecCorrupt(CodecSnappy, "cut in a block")
+	}
+	return src[:n:n], src[n:], nil
 }
 
 // snappyBlock appends one block; the length it claims is believed only as far

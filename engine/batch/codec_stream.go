@@ -37,32 +37,54 @@ func (s *Scratch) gzipCompress(dst, src []byte, level int) ([]byte, error) {
 // gzipDecompress reads every member of src. As in Java, bytes behind a member
 // that begin no further one are passed over.
 func (s *Scratch) gzipDecompress(dst, src []byte, limit int) ([]byte, error) {
-	s.src.Reset(src)
 	defer s.src.Reset(nil)
+	if err := s.gzipBegin(src); err != nil {
+		return dst, err
+	}
+	start := len(dst)
+	for {
+		dst = room(dst, 4096)
+		n, err := s.gzipRead(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		switch {
+		case len(dst)-start > limit:
+			return dst[:start], tooLarge(CodecGzip, limit)
+		case err == io.EOF:
+			return dst, nil
+		case err != nil:
+			return dst[:start], err
+		}
+	}
+}
+
+// gzipBegin opens the first member of src.
+func (s *Scratch) gzipBegin(src []byte) error {
+	s.src.Reset(src)
 	if s.gzipIn == nil {
 		s.gzipIn = new(gzip.Reader)
 	}
 	if err := s.gzipIn.Reset(&s.src); err != nil {
-		return dst, codecCorrupt(CodecGzip, err)
+		return codecCorrupt(CodecGzip, err)
 	}
-	start := len(dst)
 	s.gzipIn.Multistream(false)
+	return nil
+}
+
+// gzipRead reads on; io.EOF behind the last member.
+func (s *Scratch) gzipRead(p []byte) (int, error) {
 	for {
-		dst = room(dst, 4096)
-		n, err := s.gzipIn.Read(dst[len(dst):cap(dst)])
-		dst = dst[:len(dst)+n]
-		if len(dst)-start > limit {
-			return dst[:start], tooLarge(CodecGzip, limit)
-		}
-		if err == io.EOF {
+		n, err := s.gzipIn.Read(p)
+		switch {
+		case err == io.EOF:
 			if s.src.Len() == 0 || s.gzipIn.Reset(&s.src) != nil {
-				return dst, nil
+				return n, io.EOF
 			}
 			s.gzipIn.Multistream(false)
-			continue
+		case err != nil:
+			return n, codecCorrupt(CodecGzip, err)
 		}
-		if err != nil {
-			return dst[:start], codecCorrupt(CodecGzip, err)
+		if n > 0 {
+			return n, nil
 		}
 	}
 }
@@ -74,7 +96,7 @@ func (s *Scratch) zstdCompress(dst, src []byte, level int) ([]byte, error) {
 	}
 	if s.zstdOut == nil || s.zstdAt != level {
 		w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)),
-			zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
+			zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false), zstd.WithWindowSize(zstdWindow))
 		if err != nil {
 			return dst, err
 		}
@@ -84,6 +106,7 @@ func (s *Scratch) zstdCompress(dst, src []byte, level int) ([]byte, error) {
 }
 
 const (
+	zstdWindow    = 2 << 20           // of what is written, as zstd itself has it at level 3
 	zstdMaxWindow = 1 << 27           // what zstd's own readers accept
 	zstdMaxBlock  = 128 << 10         // what a block of three bytes may grow to
 	zstdSlack     = zstdMaxBlock + 64 // with this much room a block never fails for lack of it

@@ -51,25 +51,43 @@ func wellFormed(b Batch) error {
 
 // open returns the records of b, decompressed into scratch if need be.
 func (s *Scratch) open(b Batch, limit int) ([]byte, error) {
-	codec := b.Codec()
-	if codec == CodecNone {
-		return b.Records(), nil
-	}
-	plain, err := codec.Decompress(s.plain[:0], b.Records(), min(limit, usualSize), s)
-	if errors.Is(err, ErrTooLarge) && limit > usualSize {
+	plain, err := s.openOnce(b, min(limit, usualSize))
+	if errors.Is(err, ErrTooLarge) && limit > usualSize && b.Codec() != CodecNone {
 		// Once more, into memory that is had at once: growing to it would leave as
 		// much again behind. What is not written to costs nothing.
-		s.plain = nil
-		plain, err = codec.Decompress(make([]byte, 0, codec.most(b.Records(), limit)), b.Records(), limit, s)
+		s.plain = make([]byte, 0, b.Codec().most(b.Records(), limit))
+		plain, err = s.openOnce(b, limit)
 	}
+	return plain, err
+}
+
+// openOnce is open without a second attempt.
+func (s *Scratch) openOnce(b Batch, limit int) ([]byte, error) {
+	if b.Codec() == CodecNone {
+		return b.Records(), nil
+	}
+	return s.openInto(s.plain[:0], b, limit)
+}
+
+// openInto is openOnce into dst, which may grow.
+func (s *Scratch) openInto(dst []byte, b Batch, limit int) ([]byte, error) {
+	plain, err := b.Codec().Decompress(dst, b.Records(), limit, s)
+	s.keep(plain)
 	if err != nil {
-		if errors.Is(err, ErrCorrupt) { // the checksum is right: so it was made
-			err = fmt.Errorf("%w: %v", ErrUnreadable, err)
-		}
-		return nil, err
+		return nil, unreadable(err)
 	}
-	s.plain = plain
 	return plain, nil
+}
+
+// slack is more than a codec wants beyond what it decompresses to: a block.
+const slack = lz4Largest + zstdSlack
+
+// unreadable is what bytes that do not decompress are in a batch.
+func unreadable(err error) error {
+	if errors.Is(err, ErrCorrupt) { // the checksum is right: so it was made
+		return fmt.Errorf("%w: %v", ErrUnreadable, err)
+	}
+	return err
 }
 
 // usualSize is what batches rarely decompress to more than.
@@ -78,5 +96,5 @@ const usualSize = 8 << 20
 // most is the room to decompress src into, at most limit bytes and slack.
 func (c Codec) most(src []byte, limit int) int {
 	gain := map[Codec]int64{CodecGzip: 1032, CodecSnappy: snappyGain, CodecLZ4: lz4Gain, CodecZstd: zstdMaxBlock / 3}[c]
-	return int(min(int64(limit), gain*int64(len(src)))) + max(zstdSlack, 4<<20)
+	return int(min(int64(limit), gain*int64(len(src)))) + slack
 }

@@ -40,7 +40,7 @@ func Fetch(d Deps) Handler {
 		f.maxBytes = 55 << 20
 	}
 	f.sessions.init(d.FetchSessions)
-	f.downs.most = keptBytes
+	f.downs.gate, f.downs.convert, f.downs.most = d.memory().gate(), d.memory().converted(), min(keptBytes, int64(d.memory()/8))
 	return Handler{Key: frame.KeyFetch, Min: 0, Max: frame.MaxFetch, Raw: true, Serve: f.serve}
 }
 

@@ -37,6 +37,7 @@ const keptBytes = 16 << 20
 // downs is what the conversions of a broker share.
 type downs struct {
 	gate    gate
+	convert int // what a batch may decompress to
 	kept    atomic.Int64
 	most    int64 // of kept
 	scratch scratches
@@ -210,7 +211,7 @@ func (d *downPart) convert(out []byte) ([]byte, error) {
 		return out, err
 	}
 	for wide := false; ; wide = true {
-		limit, reserve := plan(len(group), compressed, wide, batch.DefaultMaxSize)
+		limit, reserve := plan(len(group), compressed, wide, d.shared.convert)
 		d.shared.gate.wait(reserve)
 		made, err := d.lower(out, group, limit)
 		d.shared.gate.give(reserve)

@@ -145,7 +145,7 @@ func TestDownInPieces(t *testing.T) {
 		}
 		magic := rapid.Int8Range(0, 1).Draw(t, "magic")
 		want, refused := wanted(t, whole, got, magic, from)
-		shared := &downs{most: rapid.SampledFrom([]int64{0, 20_000, keptBytes}).Draw(t, "room")}
+		shared := &downs{convert: batch.DefaultMaxSize, most: rapid.SampledFrom([]int64{0, 20_000, keptBytes}).Draw(t, "room")}
 		var d downPart
 		err = d.begin(shared, spans, magic, from)
 		if refused != errors.Is(err, batch.ErrUnsupportedCodec) || !refused && err != nil {

@@ -2,12 +2,17 @@
 
 package api
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/samsa-broker/samsa/engine/batch"
+)
 
 // gate bounds the memory that conversions of the old message formats use at one
 // time. Who asks is served in the order of asking; what is larger than the
-// whole waits until nothing else is held. The zero value lets convertBytes in.
+// whole waits until nothing else is held.
 type gate struct {
+	total   int64 // bytes; 0: convertBytes
 	mu      sync.Mutex
 	used    int64
 	waiting []gateWait // in order
@@ -19,9 +24,35 @@ type gateWait struct {
 	granted func()
 }
 
-// convertBytes is what conversions may hold together: enough for what the
-// pool's goroutines do at one time in the usual sizes.
+// convertBytes is what conversions may hold together, where the broker's memory
+// allows: enough for what the pool's goroutines do at one time in the usual sizes.
 const convertBytes = 64 << 20
+
+// memory is samsa.memory.bytes, which what is decompressed is measured by.
+type memory int64
+
+// memoryBytes is the broker's where nobody says how much.
+const memoryBytes memory = 256 << 20
+
+func (d *Deps) memory() memory {
+	if d.MemoryBytes > 0 {
+		return memory(d.MemoryBytes)
+	}
+	return memoryBytes
+}
+
+// gate is the gate of one direction: a quarter of the memory at most.
+func (m memory) gate() gate { return gate{total: min(convertBytes, int64(m)/4)} }
+
+// converted is what a set or batch may decompress to that is converted: plan
+// reserves three times as much, which is all of the memory for one that is alone.
+func (m memory) converted() int {
+	return int(min(batch.DefaultMaxSize, max(int64(m)/3, 8<<20)))
+}
+
+// held is what a batch may decompress to that is not streamed: compressing it
+// anew takes as much again at most.
+func (m memory) held() int { return int(min(batch.DefaultMaxSize, int64(m)/2)) }
 
 // take reserves n bytes now, or calls granted, on any goroutine, when they are
 // the caller's; granted must not block.
@@ -45,7 +76,13 @@ func (g *gate) wait(n int64) {
 	}
 }
 
-func (g *gate) fits(n int64) bool { return g.used == 0 || g.used+n <= convertBytes }
+func (g *gate) fits(n int64) bool {
+	total := g.total
+	if total == 0 {
+		total = convertBytes
+	}
+	return g.used == 0 || g.used+n <= total
+}
 
 // give returns n bytes and lets those in who have waited for them.
 func (g *gate) give(n int64) {

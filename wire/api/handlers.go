@@ -31,6 +31,8 @@ type Deps struct {
 	// FetchMaxBytes is fetch.max.bytes (0: 55 MiB); FetchSessions is
 	// max.incremental.fetch.session.cache.slots (0: 1000).
 	FetchMaxBytes, FetchSessions int
+	// MemoryBytes is samsa.memory.bytes (0: 256 MiB).
+	MemoryBytes int64
 	// Groups is the group coordinator: *group.Host.
 	Groups Groups
 	// OldOffsets keeps what version 0 commits: embedded.ConsumerOffsets. OffsetMetadataMax

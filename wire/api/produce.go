@@ -5,7 +5,7 @@ package api
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"runtime"
 	"time"
 
 	"github.com/samsa-broker/samsa/engine"
@@ -31,7 +31,11 @@ type Appender interface {
 // Not done here: transactions (INVALID_TXN_STATE), and v10's current leader,
 // which takes a second broker.
 func Produce(d Deps) Handler {
-	p := &producer{appender: d.Appender, places: Places{d.Cluster}, config: d.Config, now: d.Now}
+	p := &producer{appender: d.Appender, places: Places{d.Cluster}, config: d.Config, now: d.Now, gate: d.memory().gate(), memory: d.memory()}
+	p.opened.total = int64(d.memory()) / 2
+	// One for each processor: were it more, a loop that comes back from the kernel
+	// would stand in line behind them for Go's time slice of 10 ms.
+	p.busy.total = int64(runtime.NumCPU())
 	return Handler{Key: frame.KeyProduce, Min: 0, Max: frame.MaxProduce, Produce: true, Raw: true, Serve: p.serve}
 }
 
@@ -43,6 +47,9 @@ type producer struct {
 	now      func() time.Time
 	scratch  scratches
 	gate     gate // of conversions
+	memory   memory
+	opened   gate // memory of batches that are checked on the pool
+	busy     gate // and how many of them at one time
 	wide     turnstile
 }
 
@@ -124,7 +131,7 @@ func (p *producer) serve(c *Call) {
 		c.Go(&s.check)
 		return
 	}
-	if !s.checkAll(loopPlainBytes) {
+	if !s.checkAll(loopPlainBytes, loopPlainBytes) {
 		c.Go(&s.check)
 		return
 	}
@@ -240,7 +247,17 @@ func (s *produceCall) judge(part *replica.AppendPart, records []byte) error {
 // onPool checks the batches on the pool and goes back to the loop; those that
 // decompress to very much wait for their turn.
 func (s *produceCall) onPool() {
-	if s.checkAll(poolPlainBytes) {
+	cost := s.cost()
+	if cost > 0 {
+		s.p.opened.wait(cost)
+	}
+	s.p.busy.wait(1)
+	ok := s.checkAll(poolPlainBytes, poolHeldBytes)
+	s.p.busy.give(1)
+	if cost > 0 {
+		s.p.opened.give(cost)
+	}
+	if ok {
 		s.c.Home().Post(&s.checked)
 	} else if s.p.wide.enter(s) {
 		s.onWide()
@@ -249,15 +266,31 @@ func (s *produceCall) onPool() {
 
 // onWide checks them again, as the only ones.
 func (s *produceCall) onWide() {
-	s.checkAll(batch.DefaultMaxSize)
-	debug.FreeOSMemory() // before the next takes as much again
+	s.p.busy.wait(1)
+	s.checkAll(batch.DefaultMaxSize, s.p.memory.held())
+	s.p.busy.give(1)
 	s.p.wide.leave()
 	s.c.Home().Post(&s.checked)
 }
 
+// cost is what checking the batches takes on the pool, in bytes; 0 for little.
+func (s *produceCall) cost() (bytes int64) {
+	for i := range s.app.Parts {
+		if part := &s.app.Parts[i]; part.Partition != nil {
+			rules := s.rules(s.p.config(part.Partition), 0, poolPlainBytes, poolHeldBytes)
+			bytes = max(bytes, int64(batch.Cost(part.Batches, &rules)))
+		}
+	}
+	if bytes < 1<<20 {
+		return 0
+	}
+	return bytes
+}
+
 // checkAll validates every batch as Kafka does. It is false when one of them
-// decompresses to more than plain bytes and must be opened elsewhere.
-func (s *produceCall) checkAll(plain int) bool {
+// decompresses to more than plain bytes, or more than held where it cannot be
+// streamed, and must be opened elsewhere.
+func (s *produceCall) checkAll(plain, held int) bool {
 	now := s.p.now().UnixMilli()
 	var scratch *batch.Scratch
 	ok := true
@@ -269,7 +302,7 @@ func (s *produceCall) checkAll(plain int) bool {
 		if scratch == nil {
 			scratch = s.p.scratch.get()
 		}
-		rewritten, err := s.checkOne(part, now, plain, scratch)
+		rewritten, err := s.checkOne(part, s.rules(s.p.config(part.Partition), now, plain, held), scratch)
 		if errors.Is(err, batch.ErrTooLarge) && plain < batch.DefaultMaxSize {
 			ok = false
 			break
@@ -289,25 +322,24 @@ func (s *produceCall) checkAll(plain int) bool {
 }
 
 // checkOne validates one batch and puts what belongs into the log in its place.
-func (s *produceCall) checkOne(part *replica.AppendPart, now int64, plain int, scratch *batch.Scratch) (rewritten bool, err error) {
-	config := s.p.config(part.Partition)
-	b, info, err := batch.Check(part.Batches, s.rules(config, now, plain), scratch)
+func (s *produceCall) checkOne(part *replica.AppendPart, rules batch.Rules, scratch *batch.Scratch) (rewritten bool, err error) {
+	b, info, err := batch.Check(part.Batches, rules, scratch)
 	if err != nil {
 		return false, err
 	}
-	if info.Rewritten && b.Size() > int(config.MaxMessageBytes) {
-		return false, fmt.Errorf("%w: %d > %d after recompression", errBatchTooLarge, b.Size(), config.MaxMessageBytes)
+	if most := s.p.config(part.Partition).MaxMessageBytes; info.Rewritten && b.Size() > int(most) {
+		return false, fmt.Errorf("%w: %d > %d after recompression", errBatchTooLarge, b.Size(), most)
 	}
 	part.Batches = b
 	return info.Rewritten, nil
 }
 
 // rules are what a partition's settings ask of a batch that may decompress to
-// plain bytes.
-func (s *produceCall) rules(config *engine.Config, now int64, plain int) batch.Rules {
+// plain bytes, of which held may be held at once.
+func (s *produceCall) rules(config *engine.Config, now int64, plain, held int) batch.Rules {
 	rules := batch.Rules{
 		TargetCodec: batch.CodecProducer, Level: config.Compression.Level, TimestampType: batch.TimestampType(config.MessageTimestampType),
-		BeforeMaxMs: config.BeforeMaxMs, AfterMaxMs: config.AfterMaxMs, Now: now, Compact: config.Compact, MaxSize: plain, Origin: batch.Client,
+		BeforeMaxMs: config.BeforeMaxMs, AfterMaxMs: config.AfterMaxMs, Now: now, Compact: config.Compact, MaxSize: plain, MaxHeld: held, Origin: batch.Client,
 	}
 	if !config.Compression.Producer {
 		rules.TargetCodec = config.Compression.Codec

@@ -55,7 +55,7 @@ func (s *produceCall) convert() {
 	for i := range s.app.Parts {
 		if s.app.Parts[i].Partition != nil {
 			records := s.req.Parts[i].Records
-			_, n := plan(len(records), compressedOld(records), s.old.wide, batch.DefaultMaxSize)
+			_, n := plan(len(records), compressedOld(records), s.old.wide, s.p.memory.converted())
 			reserve += n
 		}
 	}
@@ -137,8 +137,8 @@ func (s *produceCall) raise(part *replica.AppendPart, records []byte, now int64,
 	case set.Magic == 2 && set.Count > 1:
 		return 0, errOldTwo
 	}
-	limit, _ := plan(len(records), compressedOld(records), s.old.wide, batch.DefaultMaxSize)
-	rules := s.rules(config, now, limit)
+	limit, _ := plan(len(records), compressedOld(records), s.old.wide, s.p.memory.converted())
+	rules := s.rules(config, now, limit, limit)
 	var b batch.Batch
 	var info batch.Info
 	if set.Magic == 2 {

@@ -8,6 +8,10 @@ import "sync"
 // pool. What is more, a bomb as a rule, is opened one batch at a time.
 const poolPlainBytes = 8 << 20
 
+// poolHeldBytes bounds what of it is held at once: records are streamed, but for
+// those that are compressed anew and codecs that look back too far.
+const poolHeldBytes = 4 << 20
+
 // turnstile lets one request at a time do what takes much memory. Nobody blocks
 // in it: who finds it taken is run later.
 type turnstile struct {

@@ -7,6 +7,37 @@ import (
 	"encoding/binary"
 )
 
+// GoodBombs are batches of one good record, of zeros, that take about size bytes
+// at most. Some become more than a broker opens; the others are as good as any,
+// and the log takes them.
+func GoodBombs(size int) []HostileBatch {
+	const mib, most = 1 << 20, 300 << 20
+	record := func(n int) []byte {
+		body := binary.AppendVarint([]byte{0, 0, 0, 1}, int64(n)) // no attributes, no deltas, no key
+		body = append(append(body, make([]byte, n)...), 0)
+		return append(binary.AppendVarint(nil, int64(len(body))), body...)
+	}
+	bomb := func(name string, codec uint16, records []byte) HostileBatch {
+		s := good(nil)
+		s.attributes, s.records = codec, records
+		return HostileBatch{Name: name, Records: s.bytes()}
+	}
+	var blocks []byte
+	for rest := record(20 * size); len(rest) > 0; {
+		block := snappyRaw(rest[:min(len(rest), mib)])
+		rest = rest[min(len(rest), mib):]
+		blocks = append(append(blocks, binary.BigEndian.AppendUint32(nil, uint32(len(block)))...), block...)
+	}
+	return []HostileBatch{
+		bomb("gzip, a good record", 1, Gzip(record(min(most, 1000*size)))),
+		bomb("gzip, a good record of 48 MiB", 1, Gzip(record(48*mib))),
+		bomb("zstd, a good record", 4, Zstd(record(most))),
+		bomb("lz4, a good record", 3, LZ4(record(240*size))),
+		bomb("xerial, a good record", 2, xerial(blocks)),
+		bomb("snappy, a good record in one block", 2, snappyRaw(record(20*size))),
+	}
+}
+
 // Bombs are compressed records that become very much more: each a good batch by
 // its header and checksum, of about size bytes.
 func Bombs(size int) []HostileBatch {

@@ -19,7 +19,10 @@ import (
 	"github.com/samsa-broker/samsa/cmd/samsa/e2e"
 )
 
-func TestMain(m *testing.M) { os.Exit(e2e.Main(m)) }
+func TestMain(m *testing.M) {
+	beFlooder()
+	os.Exit(e2e.Main(m))
+}
 
 // frame is an encoded request.
 func frame(req kmsg.Request) []byte {

@@ -92,17 +92,24 @@ func (v *victim) round() error {
 // p99 is the victim's over the time to come.
 func (v *victim) p99(d time.Duration) time.Duration {
 	v.t.Helper()
+	return v.during(func() { <-time.After(d) })
+}
+
+// during is the victim's p99 while f runs.
+func (v *victim) during(f func()) time.Duration {
+	v.t.Helper()
 	v.mu.Lock()
 	v.took = v.took[:0]
 	v.mu.Unlock()
-	<-time.After(d)
+	began := time.Now()
+	f()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.err != nil {
 		v.t.Fatalf("the victim: %v", v.err)
 	}
 	if len(v.took) == 0 {
-		return d // not one round in all that time
+		return time.Since(began) // not one round in all that time
 	}
 	took := slices.Clone(v.took)
 	slices.Sort(took)
