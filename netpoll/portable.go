@@ -247,6 +247,7 @@ func (d *acceptDone) Run() {
 	op := d.op
 	if !d.last {
 		op.Accepted, op.Err = d.sock, d.err
+		d.l.now = d.l.clock() // as in portRecv
 		d.l.report(op)
 		return
 	}

@@ -210,6 +210,7 @@ type portRecv struct {
 func (r *portRecv) Run() {
 	op := r.op
 	op.Buf, op.N, op.Err = r.l.arena.lend(r.i, r.n), r.n, nil
+	r.l.now = r.l.clock() // it may have come in the middle of a long turn
 	r.l.report(op)
 }
 

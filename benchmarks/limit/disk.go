@@ -75,7 +75,7 @@ func direct(o Options) (map[string]float64, error) {
 	for i := range errs {
 		all.Go(func() {
 			buf := aligned(mib)
-			for time.Since(began) < o.For {
+			for first := true; first || time.Since(began) < o.For; first = false {
 				at := next.Add(mib) - mib
 				if at >= o.Bytes {
 					return

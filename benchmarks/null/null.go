@@ -45,9 +45,10 @@ func New(dir string) *Broker { return &Broker{dir: dir, parts: map[string]*part{
 type part struct {
 	mu      sync.Mutex
 	file    *os.File
-	written int64 // bytes
-	batch   int64 // bytes of one
-	records int64 // of one
+	sending sync.RWMutex // of file, which is closed when nobody is
+	written int64        // bytes
+	batch   int64        // bytes of one
+	records int64        // of one
 	wake    chan struct{}
 	size    atomic.Int64 // what readers may see
 }
@@ -86,7 +87,7 @@ func (b *Broker) part(topic []byte, index int32) (*part, error) {
 	}
 	if string(topic) != b.topic {
 		for _, old := range b.parts {
-			_ = old.file.Close() // of a measurement that is over
+			go old.end() // of a measurement that is over
 		}
 		clear(b.parts)
 		b.topic = string(topic)
@@ -99,6 +100,15 @@ func (b *Broker) part(topic []byte, index int32) (*part, error) {
 	p = &part{file: f, wake: make(chan struct{})}
 	b.parts[string(key)] = p
 	return p, nil
+}
+
+// end gives the file back once nobody reads or writes it.
+func (p *part) end() {
+	p.sending.Lock()
+	defer p.sending.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = p.file.Close()
 }
 
 // append checks, stamps and writes one batch.
@@ -293,7 +303,7 @@ func (s *session) answer(h frame.Header, spans []span, total int64) error {
 		if err := s.send(heads[i], unix.MSG_MORE); err != nil {
 			return err
 		}
-		if err := s.sendFile(spans[i].part.file, spans[i].off, spans[i].size); err != nil {
+		if err := s.sendFile(spans[i].part, spans[i].off, spans[i].size); err != nil {
 			return err
 		}
 	}
@@ -326,12 +336,14 @@ func (s *session) send(b []byte, flags int) error {
 	return err
 }
 
-func (s *session) sendFile(f *os.File, off, n int64) error {
+func (s *session) sendFile(p *part, off, n int64) error {
+	p.sending.RLock()
+	defer p.sending.RUnlock()
 	raw, err := s.conn.SyscallConn()
 	if err != nil {
 		return err
 	}
-	in := int(f.Fd())
+	in := int(p.file.Fd())
 	var failed error
 	err = raw.Write(func(fd uintptr) bool {
 		for n > 0 {
