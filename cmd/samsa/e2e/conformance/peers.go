@@ -119,8 +119,27 @@ func StartZooKeeper(t testing.TB) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	waitForPort(t, addr, "ZooKeeper")
+	e2e.Eventually(t, 60*time.Second, func() error { return zooKeeperServes(addr) })
 	return addr
+}
+
+// zooKeeperServes asks a ZooKeeper for its state. One whose port is open may
+// not have loaded its tree; what connects then may never be answered, and the
+// Go client waits for that ten times its session's time.
+func zooKeeperServes(addr string) error {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return fmt.Errorf("ZooKeeper does not listen: %w", err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
+	if _, err := io.WriteString(conn, "srvr"); err != nil {
+		return err
+	}
+	if state, err := io.ReadAll(conn); !strings.Contains(string(state), "Mode: standalone") {
+		return fmt.Errorf("ZooKeeper does not serve yet: %q, %v", state, err)
+	}
+	return nil
 }
 
 // StartKafka starts a real Kafka 3.9 on a directory, with a ZooKeeper at zk.

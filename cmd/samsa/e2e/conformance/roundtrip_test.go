@@ -50,7 +50,7 @@ func TestSamsaAndKafkaTakeTurns(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	tr := &trip{t: t, rng: rand.New(rand.NewPCG(seed, 3)), dir: t.TempDir(), zkAddr: StartZooKeeper(t), want: map[string][]string{}}
-	conn, _, err := zk.Connect([]string{tr.zkAddr}, time.Minute, zk.WithLogger(quiet{}))
+	conn, _, err := zk.Connect([]string{tr.zkAddr}, 10*time.Second, zk.WithLogger(quiet{}))
 	if err != nil {
 		t.Fatal(err)
 	}
