@@ -103,6 +103,11 @@ type Sock struct {
 	inEpoll                 bool
 	slot                    int32
 
+	// uring: whether the peer's end was missed.
+	watched   bool  // in the loop's list of sockets to look after
+	fresh     bool  // and heard since the last look
+	nextQuiet *Sock // in that list
+
 	queued   bool  // in the loop's list of sockets to serve
 	nextWork *Sock // in that list
 	nextSock *Sock // in the list of all sockets of the loop

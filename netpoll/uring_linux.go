@@ -7,6 +7,7 @@ package netpoll
 import (
 	"fmt"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -39,6 +40,7 @@ type uringLoop struct {
 	lent    int  // buffers that callers hold
 	idle    bool // the last wait was long: wait like everybody else
 
+	ends    ends
 	starved opList   // receives that found no buffer
 	work    workList // sockets whose SendFile goes on this turn
 	budget  int      // bytes that SendFile may still move this turn
@@ -70,6 +72,7 @@ func openUring(o Options) (Loop, *Refusal) {
 	l.init("uring", o, l)
 	l.locks = true
 	l.files = newWorkers(&l.core)
+	l.ends.timer.Fire = func(*Timer) { l.ends.look(l) }
 	if no := l.open(); no != nil {
 		l.destroy()
 		return nil, no
@@ -311,4 +314,105 @@ func (l *uringLoop) recycle(b Buf) {
 	i := l.arena.back(b)
 	l.lent--
 	l.buffers.Add(uint16(i), l.arena.at(i))
+}
+
+// ends looks for peers whose end the kernel does not tell. Wake-ups of a
+// multishot receive that come before its thread runs are one to the kernel: where
+// the first was for bytes and the second for the peer's end, or its reset, it
+// brings the bytes and sleeps on (seen on Linux 6.18). So a receive that brought
+// bytes and then none for a second or two is looked after, once.
+type ends struct {
+	first, last *Sock
+	timer       Timer
+	polled      [endsAtOnce]unix.PollFd
+	asked       [endsAtOnce]*Sock
+	none        unix.Timespec // to wait
+}
+
+const (
+	// endsPause is the time between two rounds.
+	endsPause = time.Second
+	// endsAtOnce is how many sockets one call looks after.
+	endsAtOnce = 64
+	// endsMore is the pause where more than that are due.
+	endsMore = 5 * time.Millisecond
+)
+
+// heard notes that a receive of s brought bytes and goes on.
+func (q *ends) heard(l *uringLoop, s *Sock) {
+	s.fresh = true
+	if s.watched {
+		return
+	}
+	q.push(s)
+	if !q.timer.Armed() && !l.ending {
+		l.Arm(&q.timer, endsPause)
+	}
+}
+
+func (q *ends) push(s *Sock) {
+	s.watched, s.nextQuiet = true, nil
+	if q.last == nil {
+		q.first = s
+	} else {
+		q.last.nextQuiet = s
+	}
+	q.last = s
+}
+
+func (q *ends) pop() *Sock {
+	s := q.first
+	if q.first = s.nextQuiet; q.first == nil {
+		q.last = nil
+	}
+	s.watched, s.nextQuiet = false, nil
+	return s
+}
+
+// look is a round: who was heard since the last one stays, of the others
+// the kernel is asked, and then no more until they are heard again.
+func (q *ends) look(l *uringLoop) {
+	n, pause := 0, endsPause
+	for end := q.last; q.first != nil; {
+		s := q.pop()
+		if s.closed || s.closeOp != nil || s.recv == nil { // nobody listens, or will hear
+			if s == end {
+				break
+			}
+			continue
+		}
+		if s.fresh {
+			s.fresh = false
+			q.push(s)
+		} else {
+			q.polled[n], q.asked[n] = unix.PollFd{Fd: int32(s.fd), Events: unix.POLLRDHUP}, s
+			n++
+		}
+		if s == end {
+			break
+		}
+		if n == endsAtOnce {
+			pause = endsMore
+			break
+		}
+	}
+	q.ask(l, n)
+	if q.first != nil && !l.ending {
+		l.Arm(&q.timer, pause)
+	}
+}
+
+// ask has the receives of n sockets begun anew where the peer is gone.
+func (q *ends) ask(l *uringLoop, n int) {
+	if n == 0 {
+		return
+	}
+	got, err := unix.Ppoll(q.polled[:n], &q.none, nil)
+	for i := range n {
+		s := q.asked[i]
+		q.asked[i] = nil
+		if err == nil && got > 0 && q.polled[i].Revents != 0 && s.recv.Kind == Recv && s.recv.parts > 0 && s.recv.stop == nil {
+			l.withdraw(s.recv)
+		}
+	}
 }

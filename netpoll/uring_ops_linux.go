@@ -234,6 +234,9 @@ func (l *uringLoop) received(op *Op, c ring.CQE) {
 		}
 	}
 	if op.state != opActive || op.parts > 0 {
+		if op.state == opActive && c.Res > 0 {
+			l.ends.heard(l, op.Sock)
+		}
 		return // its own Done may have ended it
 	}
 	e := syscall.Errno(-min(c.Res, 0))
@@ -244,7 +247,7 @@ func (l *uringLoop) received(op *Op, c ring.CQE) {
 		l.end(op, op.stop)
 	case c.Res > 0 && op.Once:
 		l.end(op, ErrCanceled)
-	case c.Res > 0, e == unix.EINTR, e == unix.EAGAIN:
+	case c.Res > 0, e == unix.EINTR, e == unix.EAGAIN, e == unix.ECANCELED: // the last by ends.ask
 		l.receive(op) // the kernel ended the series, not the connection
 	case e == unix.ENOBUFS:
 		l.starved.push(op)

@@ -263,3 +263,39 @@ func closeLoop(t *testing.T, b Backend) {
 		t.Fatalf("second Close: %v", err)
 	}
 }
+
+// endBehindBytes: the peer's end, or its reset, is told also when it came right
+// behind bytes while the loop was busy.
+func endBehindBytes(t *testing.T, b Backend) {
+	r := newRig(t, b, netpoll.Options{})
+	for _, reset := range []bool{false, true} {
+		c, s := r.pair()
+		heard, over := make(chan error, 2), make(chan error, 1)
+		op := &netpoll.Op{Kind: netpoll.Recv, Sock: s, Done: func(op *netpoll.Op) {
+			if op.N > 0 {
+				r.loop.Recycle(op.Buf)
+				heard <- nil
+			}
+			if !op.More {
+				over <- nil
+			}
+		}}
+		r.do(func() { r.loop.Submit(op) })
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		r.wait("the first bytes", heard)
+		held, goOn := make(chan error, 1), make(chan struct{})
+		r.loop.Post(call(func() { held <- nil; <-goOn }))
+		r.wait("the long turn", held)
+		if _, err := c.Write([]byte("y")); err != nil {
+			t.Fatal(err)
+		}
+		if tcp, ok := c.(*net.TCPConn); ok && reset {
+			_ = tcp.SetLinger(0)
+		}
+		_ = c.Close()
+		close(goOn)
+		r.wait("the end", over)
+	}
+}

@@ -47,6 +47,7 @@ func Run(t *testing.T, b Backend) {
 		{"IdleHoldNothing", idleHoldNothing},
 		{"BigRecvInto", bigRecvInto},
 		{"RecvIntoEOF", recvIntoEOF},
+		{"EndRightBehindBytes", endBehindBytes},
 		{"SendOrder", sendOrder},
 		{"SendFileToSlowReader", sendFileSlow},
 		{"SendFileFromMemory", sendFileMemory},
