@@ -48,7 +48,7 @@ func TestBombs(t *testing.T) {
 				}
 			})
 			p99 = s.v.during(func() { dropped = s.drop(bomb, at, while) })
-			if peak = max(peak, s.peak); p99 <= max(2*base, slack) {
+			if peak = max(peak, s.peak); p99 <= max(2*base, slack()) {
 				break
 			}
 		}
@@ -58,7 +58,7 @@ func TestBombs(t *testing.T) {
 		if peak > bound {
 			t.Errorf("%s: the broker grew by %.1f MiB", bomb.Name, mib(peak))
 		}
-		if p99 > max(2*base, slack) {
+		if p99 > max(2*base, slack()) {
 			t.Errorf("%s: the victim's p99 rose from %v to %v", bomb.Name, base, p99)
 		}
 	}

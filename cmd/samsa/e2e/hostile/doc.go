@@ -18,7 +18,7 @@ import (
 func full() bool { return os.Getenv("SAMSA_HOSTILE") == "full" }
 
 // size is few by default, and all in the full run.
-func size[T int | time.Duration](few, all T) T {
+func size[T int | float64 | time.Duration](few, all T) T {
 	if full() {
 		return all
 	}

@@ -33,10 +33,13 @@ const (
 	connectionBytes = 2*16<<10 + 12<<10
 	// backlog is socket.listen.backlog.size.
 	backlog = 4096
-	// slack is the p99 that is good enough: below the time between two of the
-	// victim's rounds the noise of the machine decides, not the broker.
-	slack = victimPace
 )
+
+// slack is the p99 that is good enough: below the time between two of the
+// victim's rounds the noise of the machine decides, not the broker. At the sizes
+// of make test other packages' tests keep the processors busy meanwhile, and Go's
+// and the system's time slices decide; the soak runs alone.
+func slack() time.Duration { return size(40*time.Millisecond, victimPace) }
 
 // scene is a broker, its victim, and how things stood before the flood.
 type scene struct {
@@ -53,7 +56,7 @@ type scene struct {
 }
 
 // again takes the vitals anew, after the test has made what its flood is about.
-func (s *scene) again() { s.before = s.vitals() }
+func (s *scene) again() { s.before = s.settled() }
 
 // vitals are what a flood must not leave changed.
 type vitals struct {
@@ -99,8 +102,20 @@ func begin(t *testing.T, props map[string]string) *scene {
 	s.v = newVictim(t, s.b)
 	s.v.p99(300 * time.Millisecond) // warm
 	s.base = s.v.p99(size(time.Second, 3*time.Second))
-	s.before = s.vitals()
+	s.before = s.settled()
 	return s
+}
+
+// settled are the vitals once the broker has noticed who has gone by himself: no
+// more sockets are open to it than it counts.
+func (s *scene) settled() (v vitals) {
+	e2e.Eventually(s.t, 30*time.Second, func() error {
+		if v = s.vitals(); v.connections < 0 {
+			return fmt.Errorf("%d connections", v.connections)
+		}
+		return nil
+	})
+	return v
 }
 
 func (s *scene) vitals() vitals {
@@ -259,7 +274,7 @@ func (s *scene) send(c net.Conn, p []byte) int {
 func (s *scene) judge() {
 	s.t.Helper()
 	var p99 time.Duration
-	limit := max(2*s.base, slack)
+	limit := max(2*s.base, slack())
 	for range 6 { // a busy machine spoils a window; a flood spoils all
 		if p99 = s.v.p99(size(700*time.Millisecond, 5*time.Second)); p99 <= limit {
 			break
