@@ -119,7 +119,7 @@ func (k *checkpoints) one(s *state) (journal.LogState, error) {
 		}
 		one.Synced, one.Producers, l.flushed = end, producers, true
 	}
-	one.Start = int64(l.Start())
+	one.Start = max(int64(l.Start()), l.starting.Load())
 	if l.cut >= 0 && l.cut < one.Synced {
 		one.Synced, one.Producers = l.cut, nil
 	}

@@ -126,6 +126,7 @@ func (l *Log) TrimTo(start engine.Offset) error {
 			return err
 		}
 	}
+	l.starting.Store(int64(start)) // a checkpoint that lets go of the entry below knows it
 	if j := d.journal.Load(); j != nil {
 		if err := j.Record(&journal.Entry{Kind: journal.KindStart, Log: l.s.id, Base: int64(start)}); err != nil {
 			return d.fail(err)

@@ -26,8 +26,9 @@ type Log struct {
 	dir      *Dir
 	s        *state
 	tail     journal.Tail
-	touched  bool // another broker has had it; see Dir.touched
-	replaced bool // until replay: it ends at S, and the journal holds the rest
+	starting atomic.Int64 // the start that TrimTo journals, and then cuts to
+	touched  bool         // another broker has had it; see Dir.touched
+	replaced bool         // until replay: it ends at S, and the journal holds the rest
 	// Until replay: producer state ends at recalled, where S was before entries
 	// of synced ranges raised it. nil: it did not rise.
 	recall   *engine.Recollection
