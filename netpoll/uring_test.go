@@ -13,25 +13,35 @@ import (
 	"github.com/samsa-broker/samsa/netpoll/ring"
 )
 
-// TestUringKeepsEarlyCompletions lets the answer to a completion that was set
-// aside set another one aside, as a full submission queue does: both count.
-func TestUringKeepsEarlyCompletions(t *testing.T) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+// steppedRing is a loop on a ring whose turns the test makes, on this thread; nil
+// where the system has no ring, which then must say why.
+func steppedRing(t *testing.T) *uringLoop {
+	t.Helper()
 	o := Options{}
 	o.fill()
 	made, no := openUring(o)
-	if no != nil { // this system has no ring to test: it must say why
+	if no != nil {
 		if no.Why == "" {
 			t.Fatal(no)
 		}
 		t.Log(no)
-		return
+		return nil
 	}
+	runtime.LockOSThread()
 	l := made.(*uringLoop)
-	defer l.destroy()
+	t.Cleanup(func() { l.destroy(); runtime.UnlockOSThread() })
 	if err := l.prepare(); err != nil {
 		t.Fatal(err)
+	}
+	return l
+}
+
+// TestUringKeepsEarlyCompletions lets the answer to a completion that was set
+// aside set another one aside, as a full submission queue does: both count.
+func TestUringKeepsEarlyCompletions(t *testing.T) {
+	l := steppedRing(t)
+	if l == nil {
+		return
 	}
 	completion := func(op *Op, res int32, flags uint32) ring.CQE {
 		return ring.CQE{UserData: aboutOp | uint64(l.slots[op.slot].gen)<<32 | uint64(op.slot), Res: res, Flags: flags}
@@ -54,19 +64,9 @@ func TestUringKeepsEarlyCompletions(t *testing.T) {
 // open one is left alone and not asked about again, and one whose peer is gone
 // has its receive begun anew, which tells the end, once.
 func TestUringLooksForEnds(t *testing.T) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	o := Options{}
-	o.fill()
-	made, no := openUring(o)
-	if no != nil { // this system has no ring to test
-		t.Log(no)
+	l := steppedRing(t)
+	if l == nil {
 		return
-	}
-	l := made.(*uringLoop)
-	defer l.destroy()
-	if err := l.prepare(); err != nil {
-		t.Fatal(err)
 	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
 	if err != nil {

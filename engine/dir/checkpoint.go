@@ -119,7 +119,8 @@ func (k *checkpoints) one(s *state) (journal.LogState, error) {
 		}
 		one.Synced, one.Producers, l.flushed = end, producers, true
 	}
-	one.Start = max(int64(l.Start()), l.starting.Load())
+	starting := l.starting.Load() // before the start: a cut that ends in between shows there
+	one.Start = max(int64(l.Start()), starting)
 	if l.cut >= 0 && l.cut < one.Synced {
 		one.Synced, one.Producers = l.cut, nil
 	}

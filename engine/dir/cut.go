@@ -127,6 +127,7 @@ func (l *Log) TrimTo(start engine.Offset) error {
 		}
 	}
 	l.starting.Store(int64(start)) // a checkpoint that lets go of the entry below knows it
+	defer l.starting.Store(0)
 	if j := d.journal.Load(); j != nil {
 		if err := j.Record(&journal.Entry{Kind: journal.KindStart, Log: l.s.id, Base: int64(start)}); err != nil {
 			return d.fail(err)

@@ -26,7 +26,7 @@ type Log struct {
 	dir      *Dir
 	s        *state
 	tail     journal.Tail
-	starting atomic.Int64 // the start that TrimTo journals, and then cuts to
+	starting atomic.Int64 // where TrimTo is about to cut, which the journal knows already; 0: nowhere
 	touched  bool         // another broker has had it; see Dir.touched
 	replaced bool         // until replay: it ends at S, and the journal holds the rest
 	// Until replay: producer state ends at recalled, where S was before entries

@@ -340,11 +340,7 @@ func (w *world) readLittle() {
 	r, s := w.r.recovered, w.r.started
 	unflushed, read := s.Bytes+r.BytesAbove, s.BytesRead+s.BytesSearched+r.BytesRead
 	limit := unflushed*12/10 + 64<<10*int64(max(1, len(w.r.logs)))
-	asked := w.reads.Load()
-	if w.journal == journalBytesMin {
-		asked = 0 // checkpoints follow one another at once, and read too
-	}
-	if read > limit || asked > limit+32<<10 {
+	if asked := w.reads.Load(); read > limit || asked > limit+32<<10 {
 		w.t.Fatalf("read %d bytes, %d by the disk's count, %d were not flushed: %+v %+v", read, asked, unflushed, s, r)
 	}
 }

@@ -198,3 +198,29 @@ func TestHostFileSystem(t *testing.T) {
 	}
 	r.close(true)
 }
+
+// A log that was trimmed may be begun anew below: the checkpoint knows where it
+// starts now, not where it once was cut.
+func TestResetBelowATrim(t *testing.T) {
+	r := newRig(t, memDir(t))
+	r.open()
+	l := r.create(1, "t", 0)
+	for range 20 {
+		r.append(l, records(5, "before"), 0)
+	}
+	r.wait(l)
+	if err := errors.Join(l.TrimTo(50), l.Reset(20)); err != nil {
+		t.Fatal(err)
+	}
+	r.append(l, records(5, "after"), 1)
+	r.wait(l)
+	if err := r.d.checkpoints.now(); err != nil {
+		t.Fatal(err)
+	}
+	r.close(false)
+	r.open()
+	if l := r.logs["t-0"]; l.Start() != 20 || l.End() != 25 {
+		t.Fatalf("from %d to %d", l.Start(), l.End())
+	}
+	r.close(true)
+}

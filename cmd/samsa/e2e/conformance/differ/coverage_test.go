@@ -24,10 +24,11 @@ var harmless = map[int16]int16{
 	60: 0, // DescribeCluster: one flag
 }
 
-// neverGood are keys, and up to which version, that are answered with errors only.
+// neverGood are keys, and up to which version, of which nothing good is asked
+// here: TestOldFormatsAnswersAsKafka and TestEveryVersionOfEveryAPI do that.
 var neverGood = map[int16]int16{
 	0: 2, // Produce and
-	1: 3, // Fetch: the old message formats are not served yet
+	1: 3, // Fetch: they carry the old message formats
 }
 
 // covered fails for each version of an API that Samsa advertises and that was
