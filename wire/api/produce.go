@@ -35,7 +35,7 @@ func Produce(d Deps) Handler {
 	p.opened.total = int64(d.memory()) / 2
 	// One for each processor: were it more, a loop that comes back from the kernel
 	// would stand in line behind them for Go's time slice of 10 ms.
-	p.busy.total = int64(runtime.NumCPU())
+	p.busy = make(chan struct{}, runtime.NumCPU())
 	return Handler{Key: frame.KeyProduce, Min: 0, Max: frame.MaxProduce, Produce: true, Raw: true, Serve: p.serve}
 }
 
@@ -48,8 +48,8 @@ type producer struct {
 	scratch  scratches
 	gate     gate // of conversions
 	memory   memory
-	opened   gate // memory of batches that are checked on the pool
-	busy     gate // and how many of them at one time
+	opened   gate          // memory of batches that are checked on the pool
+	busy     chan struct{} // holds one for each of them at one time
 	wide     turnstile
 }
 
@@ -251,9 +251,9 @@ func (s *produceCall) onPool() {
 	if cost > 0 {
 		s.p.opened.wait(cost)
 	}
-	s.p.busy.wait(1)
+	s.p.busy <- struct{}{}
 	ok := s.checkAll(poolPlainBytes, poolHeldBytes)
-	s.p.busy.give(1)
+	<-s.p.busy
 	if cost > 0 {
 		s.p.opened.give(cost)
 	}
@@ -266,9 +266,9 @@ func (s *produceCall) onPool() {
 
 // onWide checks them again, as the only ones.
 func (s *produceCall) onWide() {
-	s.p.busy.wait(1)
+	s.p.busy <- struct{}{}
 	s.checkAll(batch.DefaultMaxSize, s.p.memory.held())
-	s.p.busy.give(1)
+	<-s.p.busy
 	s.p.wide.leave()
 	s.c.Home().Post(&s.checked)
 }
